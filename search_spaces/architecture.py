@@ -1,0 +1,158 @@
+"""Architectures: blocks, how they are wired, and which share weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from search_spaces.block import Block, block_from_json, block_to_json
+from search_spaces.errors import UnknownNameError
+
+__all__ = ["Architecture", "Choice", "Node", "chain"]
+
+Choice = str | int | float | bool
+"""A value that a search parameter can take."""
+
+NETWORK_INPUT = -1
+"""The position that stands for the network's own input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One use of a block.
+
+    Attributes:
+        block: What is computed.
+        inputs: Positions of the nodes it reads, in order; -1 is the network's input.
+        tie: Position of an earlier, equal block whose weights it shares, or ``None``.
+    """
+
+    block: Block
+    inputs: tuple[int, ...]
+    tie: int | None = None
+
+
+def chain(blocks: Sequence[Block]) -> tuple[Node, ...]:
+    """Wires each block to the one before it."""
+    return tuple(Node(block, (position - 1,)) for position, block in enumerate(blocks))
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network as data: nodes in the order they run, the last one its output.
+
+    Two architectures with the same blocks, wiring and ties are the same network and have the same
+    :attr:`id`, whatever space or configuration they came from.
+
+    Attributes:
+        space: Name of the space that made it.
+        config: The choices that made it, without those that had no effect.
+        nodes: The wired blocks.
+
+    Raises:
+        ValueError: The nodes do not make a network.
+    """
+
+    space: str
+    config: Mapping[str, Choice]
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise ValueError("`nodes` is empty: an architecture has at least one block.")
+        read = {position for node in self.nodes for position in node.inputs}
+        for position, node in enumerate(self.nodes):
+            if len(node.inputs) != len(node.block.input_shapes):
+                raise ValueError(
+                    f"Node {position} reads {len(node.inputs)} tensors, but its block "
+                    f"{node.block} takes {len(node.block.input_shapes)}."
+                )
+            if not all(NETWORK_INPUT <= source < position for source in node.inputs):
+                raise ValueError(
+                    f"Node {position} reads {node.inputs}: a node reads earlier nodes, or -1."
+                )
+            if position not in read and position != len(self.nodes) - 1:
+                raise ValueError(f"Node {position} is never read; only the last one may be.")
+            if node.tie is not None and not (
+                0 <= node.tie < position
+                and self.nodes[node.tie].block == node.block
+                and self.nodes[node.tie].tie is None
+            ):
+                raise ValueError(
+                    f"Node {position} is tied to {node.tie}, which is not an earlier, untied node "
+                    "of the same block."
+                )
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The block of each node, repeats included."""
+        return tuple(node.block for node in self.nodes)
+
+    @cached_property
+    def id(self) -> str:
+        """Twelve hexadecimal digits that identify the network everywhere."""
+        text = json.dumps(self._nodes_to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def last_use(self) -> tuple[int, ...]:
+        """For each node, the position of the last node that reads it (its own if none does)."""
+        last = list(range(len(self.nodes)))
+        for position, node in enumerate(self.nodes):
+            for source in node.inputs:
+                if source != NETWORK_INPUT:
+                    last[source] = position
+        return tuple(last)
+
+    def _nodes_to_json(self) -> list[dict[str, Any]]:
+        return [
+            {"block": block_to_json(node.block), "inputs": list(node.inputs)}
+            | ({} if node.tie is None else {"tie": node.tie})
+            for node in self.nodes
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """The architecture as plain JSON values."""
+        return {"space": self.space, "config": dict(self.config), "nodes": self._nodes_to_json()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Architecture:
+        """Reads back what :meth:`to_json` wrote.
+
+        Raises:
+            UnknownNameError: A field or a block type is not known.
+            ValueError: A field is missing or does not make a network.
+        """
+        _check_fields("architecture", data, ("space", "config", "nodes"))
+        nodes = []
+        for item in data["nodes"]:
+            _check_fields("node", item, ("block", "inputs"), ("tie",))
+            nodes.append(
+                Node(block_from_json(item["block"]), tuple(item["inputs"]), item.get("tie"))
+            )
+        return cls(str(data["space"]), dict(data["config"]), tuple(nodes))
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+
+def _check_fields(
+    what: str, data: Any, required: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> None:
+    if not isinstance(data, Mapping):
+        raise ValueError(f"Expected the fields of a JSON {what}, got {type(data).__name__}.")
+    for key in data:
+        if key not in required + optional:
+            raise UnknownNameError(f"field of the {what}", str(key), required + optional)
+    for key in required:
+        if key not in data:
+            raise ValueError(f"The {what} has no field {key!r}; it needs {', '.join(required)}.")

@@ -1,0 +1,271 @@
+"""Traces of blocks on the meta device: which operators run, on which shapes.
+
+A block's module runs once under a mode that sees every call of PyTorch's public functions; no
+memory is touched and no arithmetic done. The same trace is counted (:mod:`search_spaces.counts`)
+and written as an ONNX graph (:mod:`hw_profiles.onnx_graph`), so the two cannot disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.overrides import TorchFunctionMode
+from torch.utils.weak import WeakIdKeyDictionary
+
+from search_spaces.block import Block
+from search_spaces.errors import UncountedOperatorError
+from search_spaces.operators import FORMULAS, TracedTensor, tensors_in
+
+__all__ = ["BATCHES", "Batch", "Operation", "Trace", "build_on_meta", "symbolic_trace", "traces"]
+
+ELEMENT_BYTES = 4
+"""Traces are made in fp32; counts are in elements."""
+
+_NAMES = {"__add__": "add", "__radd__": "add", "__mul__": "mul", "__rmul__": "mul"} | {
+    "__sub__": "sub",
+    "__rsub__": "rsub",
+    "__truediv__": "div",
+    "true_divide": "div",
+    "__matmul__": "matmul",
+    "bmm": "matmul",
+    "concat": "cat",
+    "concatenate": "cat",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """In a symbolic trace, a size that is the batch times a constant."""
+
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call of an operator.
+
+    Attributes:
+        name: Key into the operator table.
+        args: Positional arguments, with a :class:`TracedTensor` for each tensor.
+        kwargs: Named arguments, likewise.
+        outputs: The tensors it returned.
+        view: Whether it moved no data.
+    """
+
+    name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    outputs: tuple[TracedTensor, ...]
+    view: bool
+
+    @property
+    def inputs(self) -> tuple[TracedTensor, ...]:
+        """Tensors among the arguments, in order."""
+        return tuple(tensors_in([*self.args, *self.kwargs.values()]))
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a module did with inputs of one batch size, in inference.
+
+    Attributes:
+        inputs: The tensors it was given.
+        output: The tensor it returned.
+        operations: Its operators, in order.
+        peak_elements: Most elements alive at once, weights excluded, inputs and output included.
+    """
+
+    inputs: tuple[TracedTensor, ...]
+    output: TracedTensor
+    operations: tuple[Operation, ...]
+    peak_elements: int = 0
+
+
+BATCHES = (2, 3)
+"""The two batch sizes that show what follows the batch and what does not."""
+
+
+@lru_cache(maxsize=4096)
+def traces(block: Block) -> tuple[Trace, Trace]:
+    """The block's traces at each of :data:`BATCHES`.
+
+    Raises:
+        UncountedOperatorError: The module called an operator that has no cost formula.
+        TypeError: The module returned something other than one tensor.
+    """
+    module = build_on_meta(block).eval()
+    small, large = (_trace(block, module, batch) for batch in BATCHES)
+    return small, large
+
+
+def build_on_meta(block: Block) -> nn.Module:
+    """The block's module with shapes but no memory."""
+    with torch.device("meta"):
+        return block.build()
+
+
+def _trace(block: Block, module: nn.Module, batch: int) -> Trace:
+    inputs = [torch.empty((batch, *shape), device="meta") for shape in block.input_shapes]
+    mode = _Tracer(module, inputs)
+    with torch.no_grad(), mode:
+        output = module(*inputs)
+    if not isinstance(output, torch.Tensor):
+        raise TypeError(f"{block} must return one tensor; it returned {type(output).__name__}.")
+    return Trace(
+        inputs=tuple(mode.ref(x) for x in inputs),
+        output=mode.ref(output),
+        operations=tuple(mode.operations),
+        peak_elements=mode.peak_bytes // ELEMENT_BYTES,
+    )
+
+
+@lru_cache(maxsize=4096)
+def symbolic_trace(block: Block) -> Trace:
+    """The block's trace with :class:`Batch` in place of sizes that follow the batch.
+
+    A number that differs between the traces of two batch sizes must be the batch times a constant.
+
+    Raises:
+        ValueError: A number depends on the batch in another way, or the operators do.
+    """
+    small, large = traces(block)
+    known: dict[TracedTensor, TracedTensor] = {}
+    if [o.name for o in small.operations] != [o.name for o in large.operations]:
+        raise ValueError(f"{block} runs other operators at batch {BATCHES[0]} than at another.")
+
+    def merge(a: Any, b: Any) -> Any:
+        if isinstance(a, TracedTensor):
+            if a not in known:
+                known[a] = replace(a, shape=merge(a.shape, b.shape))
+            return known[a]
+        if isinstance(a, list | tuple) and len(a) == len(b):
+            return type(a)(merge(x, y) for x, y in zip(a, b, strict=True))
+        if isinstance(a, dict):
+            return {key: merge(a[key], b[key]) for key in a}
+        if isinstance(a, slice):
+            return slice(*merge((a.start, a.stop, a.step), (b.start, b.stop, b.step)))
+        if a == b:
+            return a
+        if isinstance(a, int) and isinstance(b, int) and b * BATCHES[0] == a * BATCHES[1]:
+            return Batch(a // BATCHES[0])
+        raise ValueError(f"{block}: {a!r} becomes {b!r} with the batch; use the batch size itself.")
+
+    return Trace(
+        inputs=merge(small.inputs, large.inputs),
+        output=merge(small.output, large.output),
+        operations=tuple(
+            Operation(
+                a.name,
+                merge(a.args, b.args),
+                merge(a.kwargs, b.kwargs),
+                merge(a.outputs, b.outputs),
+                a.view,
+            )
+            for a, b in zip(small.operations, large.operations, strict=True)
+        ),
+    )
+
+
+class _Tracer(TorchFunctionMode):
+    """Records operators; a tensor is known by identity for as long as it lives."""
+
+    def __init__(self, module: nn.Module, inputs: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.operations: list[Operation] = []
+        self.peak_bytes = 0
+        self._refs = WeakIdKeyDictionary()
+        self._live: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._weights: set[int] = set()
+        for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+            self._refs[tensor] = TracedTensor(
+                tuple(tensor.shape), "weight", name, tensor.requires_grad
+            )
+            self._weights.add(tensor.untyped_storage()._cdata)
+        for position, tensor in enumerate(inputs):
+            self._refs[tensor] = TracedTensor(tuple(tensor.shape), "input", f"x{position}")
+            self._track(tensor)
+
+    def ref(self, tensor: torch.Tensor) -> TracedTensor:
+        """The traced form of a tensor that was seen.
+
+        Raises:
+            UncountedOperatorError: It came from no traced operator.
+        """
+        known: TracedTensor | None = self._refs.get(tensor)
+        if known is None:
+            raise UncountedOperatorError(
+                f"A tensor of shape {tuple(tensor.shape)} is neither an input, a weight nor the "
+                "result of a traced operator. Register constants as buffers."
+            )
+        return known
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        result = func(*args, **kwargs)
+        outputs = list(_tensors(result))
+        if not outputs or all(self._is_weight(tensor) for tensor in outputs):
+            return result  # A size, or a counter updated in place: nothing of the network's output.
+        name = _operator_name(func)
+        if name not in FORMULAS:
+            raise UncountedOperatorError(
+                f"Operator `{name}` has no cost formula. Known: {', '.join(sorted(FORMULAS))}."
+            )
+        traced_args, traced_kwargs = self._traced(tuple(args)), self._traced(dict(kwargs))
+        sources = {
+            t.untyped_storage()._cdata for t in _tensors([*args, *kwargs.values()])
+        } | self._weights
+        refs: list[TracedTensor] = []
+        for tensor in outputs:
+            ref = TracedTensor(
+                tuple(tensor.shape), "result", f"{len(self.operations)}_{len(refs)}_{name}"
+            )
+            self._refs[tensor] = ref
+            self._track(tensor)
+            refs.append(ref)
+        view = all(tensor.untyped_storage()._cdata in sources for tensor in outputs)
+        operation = Operation(name, traced_args, traced_kwargs, tuple(refs), view)
+        self.operations.append(operation)
+        self._live = {k: v for k, v in self._live.items() if not v[0].expired()}
+        self.peak_bytes = max(self.peak_bytes, sum(size for _, size in self._live.values()))
+        return result
+
+    def _is_weight(self, tensor: torch.Tensor) -> bool:
+        known = self._refs.get(tensor)
+        return known is not None and known.source == "weight"
+
+    def _track(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._weights:
+            self._live[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+
+    def _traced(self, value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return self.ref(value)
+        if isinstance(value, torch.Size | list | tuple):
+            return tuple(self._traced(item) for item in value)
+        if isinstance(value, dict):
+            return {key: self._traced(item) for key, item in value.items()}
+        return value
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(item)
+
+
+def _operator_name(func: Callable[..., Any]) -> str:
+    name = getattr(func, "__name__", str(func))
+    if name == "__get__":  # An attribute such as `Tensor.T`.
+        name = getattr(getattr(func, "__self__", None), "__name__", name)
+    return _NAMES.get(name, name)

@@ -1,0 +1,48 @@
+"""Conditions on dataclass fields, worded as: the condition, the value, the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+__all__ = ["check_multiple", "check_odd", "check_one_of", "check_positive"]
+
+
+def _values(owner: Any, name: str) -> Sequence[Any]:
+    value = getattr(owner, name)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        if not value:
+            raise ValueError(f"`{name}` is empty; give at least one choice.")
+        return value
+    return (value,)
+
+
+def check_positive(owner: Any, *names: str) -> None:
+    """Raises ValueError unless each named field, or each of its choices, is above zero."""
+    for name in names:
+        for value in _values(owner, name):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+                raise ValueError(f"`{name}` must be a number above 0; got {value!r}.")
+
+
+def check_multiple(owner: Any, name: str, divisor: str) -> None:
+    """Raises ValueError unless field ``divisor`` divides field ``name``."""
+    value, by = getattr(owner, name), getattr(owner, divisor)
+    if value % by:
+        raise ValueError(f"`{name}` must be divisible by `{divisor}`; got {value} and {by}.")
+
+
+def check_odd(owner: Any, name: str) -> None:
+    """Raises ValueError unless the field is an odd number above zero."""
+    check_positive(owner, name)
+    for value in _values(owner, name):
+        if value % 2 == 0:
+            raise ValueError(f"`{name}` must be odd; got {value}.")
+
+
+def check_one_of(owner: Any, name: str, known: Iterable[Any]) -> None:
+    """Raises ValueError unless the field, or each of its choices, is one of ``known``."""
+    known = tuple(known)
+    for value in _values(owner, name):
+        if value not in known:
+            raise ValueError(f"`{name}` must be one of {known}; got {value!r}.")
