@@ -8,6 +8,7 @@ from search_spaces.block import (
     Block,
     Shape,
     block_from_json,
+    block_from_key,
     block_key,
     block_to_json,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "ViTHead",
     "ViTSpace",
     "block_from_json",
+    "block_from_key",
     "block_key",
     "block_to_json",
     "chain",

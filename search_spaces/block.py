@@ -8,6 +8,7 @@ until :meth:`Block.build` is called.
 from __future__ import annotations
 
 import abc
+import ast
 import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,7 +18,7 @@ from search_spaces.errors import UnknownNameError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Block", "Shape", "block_from_json", "block_key", "block_to_json"]
+__all__ = ["Block", "Shape", "block_from_json", "block_from_key", "block_key", "block_to_json"]
 
 Shape = tuple[int, ...]
 """Sizes of one example, without the batch dimension."""
@@ -73,6 +74,23 @@ def block_key(block: Block) -> str:
     """
     fields = ", ".join(f"{name}={value!r}" for name, value in fields_of(block).items())
     return f"{kind(type(block))}({fields})"
+
+
+def block_from_key(key: str) -> Block:
+    """Reads back what :func:`block_key` wrote.
+
+    Raises:
+        UnknownNameError: The type, or a field of it, is not known.
+        ValueError: The text is not a key, or the values do not make a block.
+    """
+    name, _, rest = key.partition("(")
+    try:
+        call = ast.parse(f"_({rest}", mode="eval").body
+        assert isinstance(call, ast.Call)
+        fields = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
+    except (SyntaxError, ValueError, AssertionError) as error:
+        raise ValueError(f"`key` must be what `block_key` wrote; got {key!r}.") from error
+    return block_from_json({"type": name} | fields)
 
 
 def block_to_json(block: Block) -> dict[str, Any]:

@@ -74,6 +74,7 @@ class BlockCounts:
         output_shape: Shape of what it returns, without the batch.
         params: Trainable elements.
         weights: Elements stored for inference: parameters and floating-point buffers.
+        operators: Operators that move data or compute; views are not counted.
         macs: Multiply-accumulates of convolutions and matrix products.
         flops: Twice the MACs plus elementwise operations (:mod:`search_spaces.operators`).
         activations: Elements that convolutions and matrix products put out (Dollár et al. 2021).
@@ -86,6 +87,7 @@ class BlockCounts:
     output_shape: Shape
     params: int
     weights: int
+    operators: int
     macs: PerBatch
     flops: PerBatch
     activations: PerBatch
@@ -394,6 +396,7 @@ def _count_block(block: Block) -> BlockCounts:
         output_shape=pair[0].output.shape[1:],
         params=trainable,
         weights=stored,
+        operators=sum(not operation.view for operation in pair[0].operations),
         peak=_per_batch(*(traced.peak_elements for traced in pair)),
         train=train,
         train_first=train_first,

@@ -155,10 +155,10 @@ class MBConvSpace(SearchSpace):
     input_channels: int = 1
     resolution: int = 8
     classes: int = 10
-    stem_width: Sequence[int] = (16,)
+    stem_width: Sequence[int] = (8,)
     stem_stride: int = 1
     strides: Sequence[int] = (1, 2)
-    width: Sequence[int] | Sequence[Sequence[int]] = ((16, 24), (32, 48))
+    width: Sequence[int] | Sequence[Sequence[int]] = ((8, 12, 16), (16, 24, 32))
     depth: Sequence[int] = (1, 2, 3)
     kernel_size: Sequence[int] = (3, 5)
     expansion: Sequence[int] = (2, 4)

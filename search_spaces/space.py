@@ -141,6 +141,16 @@ class SearchSpace(abc.ABC):
             out[:, slot] = lookup[codes[:, columns] @ strides]
         return out
 
+    def place(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where a block, given by its index, can stand: columns of the codes and their values."""
+        for columns, strides, lookup in self._lookups:
+            found = np.flatnonzero(lookup == block)
+            if len(found):
+                sizes = [len(c) for c in self.parameters.values()]
+                values = found[0] // strides % np.array(sizes)[columns]
+                return columns, values
+        raise ValueError(f"`block` must be an index into `blocks`; got {block}.")
+
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Every distinct block that the space can produce."""

@@ -1,0 +1,79 @@
+"""Candidates: architectures with their quality and every indicator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nas.indicators import Value
+from search_spaces import Architecture
+
+__all__ = ["QUALITY", "Candidate"]
+
+QUALITY = {"name": "validation_error", "direction": "minimize"}
+"""What a search minimises: the share of the validation split that is misclassified."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An evaluated architecture.
+
+    Attributes:
+        architecture: The network.
+        quality: Its validation error.
+        indicators: Every indicator by name.
+        feasible: Whether it meets every budget.
+        violations: By how much each budget is missed, relative to the budget.
+        test_accuracy: Share of the test split it labels right; only for members of a final set.
+        measured: Indicators measured on the whole network, by name; likewise.
+    """
+
+    architecture: Architecture
+    quality: float
+    indicators: Mapping[str, Value]
+    feasible: bool = True
+    violations: Mapping[str, float] = field(default_factory=dict)
+    test_accuracy: float | None = None
+    measured: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """Identity of the network."""
+        return self.architecture.id
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "id": self.id,
+            "architecture": self.architecture.to_json(),
+            "quality": QUALITY | {"value": self.quality},
+            "indicators": {name: value.to_json() for name, value in self.indicators.items()},
+            "feasible": self.feasible,
+            "violations": dict(self.violations),
+            "test_accuracy": self.test_accuracy,
+            "measured": {name: value.to_json() for name, value in self.measured.items()},
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Candidate:
+        """Reads back what :meth:`to_json` wrote."""
+        return cls(
+            architecture=Architecture.from_json(data["architecture"]),
+            quality=data["quality"]["value"],
+            indicators={name: Value(**value) for name, value in data["indicators"].items()},
+            feasible=data["feasible"],
+            violations=data["violations"],
+            test_accuracy=data["test_accuracy"],
+            measured={name: Value(**value) for name, value in data["measured"].items()},
+        )
+
+
+def violations(values: Mapping[str, float], budgets: Mapping[str, float]) -> dict[str, float]:
+    """By how much each budget is missed, relative to it; only those that are.
+
+    >>> violations({"macs": 150.0, "params": 10.0}, {"macs": 100.0, "params": 20.0})
+    {'macs': 0.5}
+    """
+    excess = {name: values[name] / limit - 1 for name, limit in budgets.items()}
+    return {name: value for name, value in excess.items() if value > 0}

@@ -1,0 +1,105 @@
+"""Training candidates, one by one or in several processes; the results are the same."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nas.datasets import DATASETS, Dataset
+from nas.errors import QualityError
+from search_spaces import Architecture
+
+if TYPE_CHECKING:
+    from nas.experiment import Experiment
+    from nas.training import Evaluation
+
+__all__ = ["Evaluate", "Failure", "evaluator"]
+
+Failure = str
+"""Why a candidate could not be trained."""
+
+Evaluate = Callable[[Sequence[Architecture]], Iterator["Evaluation | Failure"]]
+"""Trains architectures and yields the results in their order."""
+
+
+@contextmanager
+def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
+    """A function that trains architectures as the experiment says.
+
+    Each training runs on one thread, so that its result does not depend on the machine's cores.
+
+    Args:
+        experiment: Its training settings, seed and number of workers.
+        dataset: Its data set; a worker process loads it again by name.
+    """
+    workers = experiment.search.workers
+    if workers == 1 or dataset.name not in DATASETS:
+
+        def in_turn(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
+            for architecture in architectures:
+                yield _train(architecture, dataset, experiment)
+
+        with _one_thread():
+            yield in_turn
+        return
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+
+    def in_parallel(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
+        yield from pool.map(_train_by_name, architectures, [experiment] * len(architectures))
+
+    try:
+        yield in_parallel
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()
+        raise
+    pool.shutdown()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _start_worker() -> None:
+    import torch
+
+    # Ctrl-C reaches every process of a terminal; only the search answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    # Tensors go back through files in shared memory rather than open descriptors, which run out.
+    torch.multiprocessing.set_sharing_strategy("file_system")
+
+
+_datasets: dict[str, Dataset] = {}
+
+
+def _train_by_name(architecture: Architecture, experiment: Experiment) -> Evaluation | Failure:
+    name = experiment.task.dataset
+    if name not in _datasets:
+        _datasets[name] = DATASETS[name]()
+    return _train(architecture, _datasets[name], experiment)
+
+
+def _train(
+    architecture: Architecture, dataset: Dataset, experiment: Experiment
+) -> Evaluation | Failure:
+    from nas.training import train
+
+    try:
+        return train(architecture, dataset, experiment.training, experiment.seed)
+    except QualityError as error:
+        return str(error)

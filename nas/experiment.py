@@ -1,0 +1,271 @@
+"""Experiment files: one TOML file as validated values."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from nas.datasets import DATASETS, Dataset
+from nas.errors import ExperimentError
+from nas.indicators import indicator
+from nas.sampler_names import SAMPLER_NAMES
+from search_spaces import SPACES, SearchSpace, TrainingSetup, UnionSpace, UnknownNameError
+
+__all__ = ["Experiment", "SearchConfig", "TaskConfig", "TrainingConfig"]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskConfig(_Config):
+    """What the networks learn.
+
+    Attributes:
+        dataset: Name of a data set.
+    """
+
+    dataset: str = "digits"
+
+
+class TrainingConfig(_Config):
+    """How a candidate is trained.
+
+    Attributes:
+        epochs: Passes over the training split.
+        batch_size: Examples in a step.
+        learning_rate: Peak of the schedule.
+        weight_decay: Of AdamW.
+        label_smoothing: Share of the target spread over all labels.
+    """
+
+    epochs: int = Field(default=10, ge=1)
+    batch_size: int = Field(default=64, ge=2)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=0.02, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+
+
+class SearchConfig(_Config):
+    """How candidates are proposed.
+
+    Attributes:
+        trials: Distinct candidates to train; repeats and over-budget proposals are not counted.
+        objectives: Indicators that steer the sampler beside the quality error.
+        sampler: Name of the sampler.
+        batch: Candidates proposed at once; told in order, so that timing changes nothing.
+        workers: Processes that train them.
+        max_failed: Share of trained candidates that may fail before the run is called failed.
+    """
+
+    trials: int = Field(default=48, ge=1)
+    objectives: tuple[str, ...] = ("macs", "latency_s@local")
+    sampler: str = "nsga2"
+    batch: int = Field(default=4, ge=1)
+    workers: int = Field(default=2, ge=1)
+    max_failed: float = Field(default=0.2, ge=0, le=1)
+
+    @field_validator("objectives")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) != len(names) or not names:
+            raise ValueError("name each indicator once, and at least one")
+        return names
+
+
+class MeasurementConfig(_Config):
+    """How the latency table of this machine is made.
+
+    Attributes:
+        runtime: Name of the runtime.
+        threads: Threads of a run.
+        max_blocks: Blocks measured at most; the rest are predicted and flagged.
+        certificate: Whole networks that certify the table.
+    """
+
+    runtime: str = "onnxruntime"
+    threads: int = Field(default=1, ge=1)
+    max_blocks: int = Field(default=400, ge=8)
+    certificate: int = Field(default=40, ge=20)
+
+
+class Experiment(_Config):
+    """One experiment.
+
+    Attributes:
+        name: Of the run folder and the study.
+        seed: Of every random choice.
+        spaces: Choices of each family's space by name; empty for the family's defaults.
+        task: What is learned.
+        training: How.
+        search: How candidates are proposed.
+        budgets: Upper limit of an indicator, in its unit.
+        measurement: How the latency table is made.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = Field(default=0, ge=0)
+    spaces: dict[str, dict[str, Any]]
+    task: TaskConfig = TaskConfig()
+    training: TrainingConfig = TrainingConfig()
+    search: SearchConfig = SearchConfig()
+    budgets: dict[str, float] = {}
+    measurement: MeasurementConfig = MeasurementConfig()
+
+    @classmethod
+    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Experiment:
+        """Reads an experiment file.
+
+        Args:
+            path: A TOML file.
+            overrides: Settings of the form ``section.key=value``, the value in TOML.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ExperimentError: It is not TOML, or a key or value is not one that an experiment has.
+            UnknownNameError: A space, indicator, profile, data set or sampler is not known.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"There is no experiment file {path}.")
+        try:
+            data = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ExperimentError(f"{path} is not TOML: {error}.") from error
+        for override in overrides:
+            _override(data, override)
+        return cls.from_data(data, str(path))
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], where: str = "experiment") -> Experiment:
+        """Validates the values of an experiment; errors as for :meth:`load`."""
+        try:
+            experiment = cls.model_validate(data)
+        except ValidationError as error:
+            raise ExperimentError(_explain(error, where)) from error
+        _known("data set", experiment.task.dataset, DATASETS)
+        _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
+        for name in (*experiment.search.objectives, *experiment.budgets):
+            indicator(name)
+        for name, limit in experiment.budgets.items():
+            if not limit > 0:
+                raise ExperimentError(
+                    f"{where}: `budgets.{name}` must be above 0; got {limit}. "
+                    f"Its unit is {indicator(name).unit}."
+                )
+        if not experiment.spaces:
+            raise ExperimentError(
+                f"{where}: `spaces` is empty; name at least one of {', '.join(SPACES)}."
+            )
+        for name in experiment.spaces:
+            _known("space", name, SPACES)
+        return experiment
+
+    def space(self, dataset: Dataset) -> UnionSpace:
+        """The space of the experiment for the data set's images and classes.
+
+        Raises:
+            ExperimentError: A space has no such parameter, or its choices do not make networks.
+        """
+        members: list[SearchSpace] = []
+        for name, choices in self.spaces.items():
+            cls = SPACES[name]
+            given = {key: _tuples(value) for key, value in choices.items()}
+            allowed = [
+                f for f in getattr(cls, "__dataclass_fields__", {}) if f not in {*_FIXED, "name"}
+            ]
+            for key in given:
+                if key not in allowed:
+                    raise ExperimentError(
+                        f"Unknown key `spaces.{name}.{key}`.{_nearest(key, allowed)} "
+                        f"Known: {', '.join(allowed)}."
+                    )
+            shape = (dataset.channels, dataset.resolution, dataset.classes)
+            try:
+                members.append(cls(**dict(zip(_FIXED, shape, strict=True)), **given))
+            except (ValueError, TypeError) as error:
+                raise ExperimentError(f"`spaces.{name}`: {error}") from error
+        return UnionSpace(members)
+
+    @property
+    def training_setup(self) -> TrainingSetup:
+        """What the training indicators depend on."""
+        return TrainingSetup(self.training.batch_size, "adamw", 2)
+
+    def to_toml(self) -> str:
+        """The experiment with every default written out."""
+        import tomli_w
+
+        return tomli_w.dumps(self.model_dump(mode="json"))
+
+
+_FIXED = ("input_channels", "resolution", "classes")
+"""Fields of a space that the data set decides."""
+
+
+def _known(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> None:
+    if name not in known:
+        raise UnknownNameError(kind, name, known)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _nearest(key: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    return f" Did you mean `{near[0]}`?" if near else ""
+
+
+def _override(data: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ExperimentError(f"`--set` takes section.key=value; got {text!r}.")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    *sections, last = (part.strip().strip('"') for part in key.strip().split("."))
+    target = data
+    for section in sections:
+        inner = target.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ExperimentError(f"`--set {text}`: `{section}` is not a section.")
+        target = inner
+    target[last] = parsed
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    lines = []
+    for item in error.errors():
+        place = [str(part) for part in item["loc"]]
+        dotted = ".".join(place)
+        if item["type"] == "extra_forbidden":
+            known = _fields(place[:-1])
+            lines.append(
+                f"{where}: unknown key `{dotted}`.{_nearest(place[-1], known)} "
+                f"Known {'in `' + '.'.join(place[:-1]) + '`' if place[:-1] else 'sections'}: "
+                f"{', '.join(known)}."
+            )
+        elif item["type"] == "missing":
+            lines.append(f"{where}: `{dotted}` is missing; add it.")
+        else:
+            lines.append(f"{where}: `{dotted}`: {item['msg']}; got {item['input']!r}.")
+    return "\n".join(lines)
+
+
+def _fields(path: Sequence[str]) -> list[str]:
+    model: Any = Experiment
+    for part in path:
+        annotation = model.model_fields[part].annotation if part in model.model_fields else None
+        candidates = [annotation, *get_args(annotation)]
+        model = next(
+            (c for c in candidates if isinstance(c, type) and issubclass(c, _Config)), None
+        )
+        if model is None:
+            return []
+    return list(model.model_fields)

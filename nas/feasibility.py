@@ -1,0 +1,107 @@
+"""What a set of budgets leaves of a space, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.errors import NothingFeasibleError
+from nas.indicators import Pricer, indicator
+from search_spaces import SearchSpace
+
+__all__ = ["Pool", "feasible_pool"]
+
+POOL = 20_000
+GENERATIONS, SURVIVORS, CHILDREN = 30, 200, 1_000
+NEAREST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Priced architectures of a space.
+
+    Attributes:
+        codes: Those that meet every budget: ``[n, parameters]``.
+        share: Share of random architectures that do.
+    """
+
+    codes: NDArray[np.int64]
+    share: float
+
+
+def feasible_pool(
+    space: SearchSpace, pricer: Pricer, budgets: Mapping[str, float], seed: int
+) -> Pool:
+    """Random architectures that meet every budget.
+
+    Where no random one does, the nearest are improved by mutation, which costs no training.
+
+    Raises:
+        NothingFeasibleError: None was found; the message gives the nearest and what they miss.
+    """
+    rng = np.random.default_rng(seed)
+    codes = space.random_codes(POOL, rng)
+    excess = _excess(space, pricer, budgets, codes)
+    meets = (excess <= 0).all(axis=1)
+    if meets.any():
+        return Pool(codes[meets], float(meets.mean()))
+    sizes = np.array([len(choices) for choices in space.parameters.values()])
+    for _ in range(GENERATIONS):
+        order = np.argsort(np.maximum(excess, 0).sum(axis=1))[:SURVIVORS]
+        codes, excess = codes[order], excess[order]
+        if (excess[0] <= 0).all():
+            break
+        children = codes[rng.integers(len(codes), size=CHILDREN)].copy()
+        change = rng.random(children.shape) < 2 / len(sizes)
+        drawn = rng.integers(0, sizes, size=children.shape)
+        children[change] = drawn[change]
+        codes = np.unique(np.concatenate([codes, children]), axis=0)
+        excess = _excess(space, pricer, budgets, codes)
+    meets = (excess <= 0).all(axis=1)
+    if meets.any():
+        return Pool(codes[meets], 0.0)
+    raise _nothing_feasible(space, pricer, budgets, codes, excess)
+
+
+def _excess(
+    space: SearchSpace, pricer: Pricer, budgets: Mapping[str, float], codes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """By how much each budget is exceeded, relative to it: ``[n, budgets]``."""
+    values = pricer.price_codes(space, codes)
+    columns = [values[name] / limit - 1 for name, limit in budgets.items()]
+    return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0))
+
+
+def _nothing_feasible(
+    space: SearchSpace,
+    pricer: Pricer,
+    budgets: Mapping[str, float],
+    codes: NDArray[np.int64],
+    excess: NDArray[np.float64],
+) -> NothingFeasibleError:
+    lines, seen = [], set()
+    for row in np.argsort(np.maximum(excess, 0).sum(axis=1)):
+        architecture = space.decode(codes[row])
+        if architecture.id in seen:
+            continue
+        seen.add(architecture.id)
+        values = pricer.price(architecture)
+        missed = ", ".join(
+            f"{name} {values[name].value:.4g} (budget {limit:.4g}, missed by "
+            f"{values[name].value / limit - 1:+.1%})"
+            for name, limit in budgets.items()
+            if values[name].value > limit
+        )
+        choices = ", ".join(f"{k}={v}" for k, v in architecture.config.items())
+        lines.append(f"  {architecture.id} {architecture.space}: {missed}; {choices}")
+        if len(lines) == NEAREST:
+            break
+    limits = ", ".join(f"{k} <= {v:.4g} {indicator(k).unit}" for k, v in budgets.items())
+    return NothingFeasibleError(
+        f"Nothing in space {space.name} ({space.size:,} architectures) was found to meet the "
+        f"budgets {limits}. Nearest:",
+        lines,
+    )

@@ -1,0 +1,154 @@
+"""The Pareto set across all indicators, whichever of them steered the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas.candidates import Candidate
+from search_spaces import CorruptFileError, UnknownNameError
+
+__all__ = ["ParetoSet", "pareto_set"]
+
+QUALITY_COLUMN = "quality"
+EXACT_HYPERVOLUME_COLUMNS = 6
+MARGIN = 0.1
+"""How far the reference point lies beyond the worst value, as a share of the range."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParetoSet:
+    """Feasible candidates that no other one beats in quality and every indicator at once.
+
+    Attributes:
+        members: By quality, then params; each network once.
+        reference_point: For ``"quality"`` and each indicator, the worst value among the feasible
+            evaluated candidates plus a tenth of their range, in the indicator's unit.
+        ideal_point: The best values, likewise.
+        hypervolume: Share of the box between ideal and reference point that the members dominate.
+            Columns in which all candidates are equal are left out.
+        hypervolume_method: ``"exact"``, or the approximation used above six columns.
+        evaluated: Distinct candidates that were trained.
+        feasible: How many of those meet every budget.
+    """
+
+    members: tuple[Candidate, ...]
+    reference_point: Mapping[str, float]
+    ideal_point: Mapping[str, float]
+    hypervolume: float
+    hypervolume_method: str
+    evaluated: int
+    feasible: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "candidates": [member.to_json() for member in self.members],
+            "hypervolume": self.hypervolume,
+            "hypervolume_method": self.hypervolume_method,
+            "reference_point": dict(self.reference_point),
+            "ideal_point": dict(self.ideal_point),
+            "evaluated": self.evaluated,
+            "feasible": self.feasible,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str = "data") -> ParetoSet:
+        """Reads back what :meth:`to_json` wrote.
+
+        Raises:
+            CorruptFileError: It is something else; the message names where it came from.
+        """
+        try:
+            members = tuple(Candidate.from_json(item) for item in data["candidates"])
+            rest = {key: data[key] for key in cls.__dataclass_fields__ if key != "members"}
+        except (KeyError, TypeError, LookupError, ValueError) as error:
+            raise CorruptFileError(f"{where} is not a Pareto set: {error!r}.") from error
+        return cls(members, **rest)
+
+    def pick(self, name: str) -> tuple[Candidate, ...]:
+        """Members by ``"all"``, ``"knee"`` or an id (or its unambiguous beginning).
+
+        The knee is the member closest to the ideal point when quality and each indicator are
+        scaled to the members' own range, all weighing the same.
+
+        Raises:
+            UnknownNameError: No member has that id.
+        """
+        if name == "all":
+            return self.members
+        if name == "knee" and self.members:
+            points = _matrix(self.members, _columns(self.members))
+            span = np.maximum(np.ptp(points, axis=0), 1e-300)
+            distance = np.linalg.norm((points - points.min(axis=0)) / span, axis=1)
+            return (self.members[int(np.argmin(distance))],)
+        found = [member for member in self.members if member.id.startswith(name)]
+        if len(found) != 1:
+            known = ["knee", "all", *(member.id for member in self.members)]
+            raise UnknownNameError("member", name, known)
+        return (found[0],)
+
+
+def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
+    """The Pareto set of evaluated candidates; order and repeats change nothing.
+
+    Args:
+        candidates: All that were evaluated, with the same indicators each.
+
+    Raises:
+        ValueError: A value is NaN or infinite.
+    """
+    import moocore
+
+    distinct = {candidate.id: candidate for candidate in candidates}
+    feasible = [distinct[key] for key in sorted(distinct) if distinct[key].feasible]
+    if not feasible:
+        return ParetoSet((), {}, {}, 0.0, "exact", len(distinct), 0)
+    columns = _columns(feasible)
+    points = _matrix(feasible, columns)
+    if not np.isfinite(points).all():
+        raise ValueError("`candidates` hold a NaN or infinite value; leave failed ones out.")
+    keep = moocore.is_nondominated(points, keep_weakly=True)
+    members = [candidate for candidate, kept in zip(feasible, keep, strict=True) if kept]
+    members.sort(key=lambda c: (c.quality, c.indicators["params"].value, c.id))
+    ideal, worst = points.min(axis=0), points.max(axis=0)
+    span = worst - ideal
+    varying = span > 0
+    volume, method = 0.0, "exact"
+    if varying.any():
+        scaled = (points[keep][:, varying] - ideal[varying]) / span[varying]
+        reference = np.full(int(varying.sum()), 1 + MARGIN)
+        if len(reference) <= EXACT_HYPERVOLUME_COLUMNS:
+            volume = moocore.hypervolume(scaled, ref=reference)
+        else:
+            method = "moocore.hv_approx, Rphi-FWE+, 262144 samples"
+            volume = moocore.hv_approx(scaled, ref=reference)
+        volume = float(volume) / (1 + MARGIN) ** len(reference)
+    return ParetoSet(
+        members=tuple(members),
+        reference_point=dict(zip(columns, (worst + MARGIN * span).tolist(), strict=True)),
+        ideal_point=dict(zip(columns, ideal.tolist(), strict=True)),
+        hypervolume=volume,
+        hypervolume_method=method,
+        evaluated=len(distinct),
+        feasible=len(feasible),
+    )
+
+
+def _columns(candidates: Sequence[Candidate]) -> list[str]:
+    return [QUALITY_COLUMN, *candidates[0].indicators]
+
+
+def _matrix(candidates: Sequence[Candidate], columns: Sequence[str]) -> NDArray[np.float64]:
+    rows = [
+        [
+            candidate.quality if name == QUALITY_COLUMN else candidate.indicators[name].value
+            for name in columns
+        ]
+        for candidate in candidates
+    ]
+    return np.array(rows, dtype=float)

@@ -1,0 +1,241 @@
+"""The folder of a run: what is in it, and that it is what was written."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hw_profiles import Device, LatencyTable
+from hw_profiles.files import read_json, sha256_of, write_atomically, write_json
+from nas.errors import ExperimentError
+from nas.experiment import Experiment
+from nas.pareto import ParetoSet
+from search_spaces import CorruptFileError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["RunFolder"]
+
+FORMAT = "hwnas run 1"
+PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "optuna", "numpy", "scikit-learn", "moocore")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """A run on disk.
+
+    ``config.toml`` (the experiment with every default), ``latency.json`` (the table it was priced
+    with), ``study.db`` (the Optuna study; this process is its only writer), ``checkpoints/``,
+    ``events.jsonl``, ``pareto.json``, ``exports/`` and ``manifest.json`` with the checksum of each.
+
+    Attributes:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved experiment."""
+        return self.path / "config.toml"
+
+    @property
+    def manifest(self) -> Path:
+        """Versions, device, state and checksums."""
+        return self.path / "manifest.json"
+
+    @property
+    def study(self) -> Path:
+        """The Optuna study."""
+        return self.path / "study.db"
+
+    @property
+    def latency(self) -> Path:
+        """The latency table that candidates were priced with."""
+        return self.path / "latency.json"
+
+    @property
+    def pareto(self) -> Path:
+        """The Pareto set."""
+        return self.path / "pareto.json"
+
+    @property
+    def exports(self) -> Path:
+        """Exported models."""
+        return self.path / "exports"
+
+    def checkpoint(self, candidate: str) -> Path:
+        """Weights of a candidate."""
+        return self.path / "checkpoints" / f"{candidate}.safetensors"
+
+    @classmethod
+    def create(
+        cls, path: Path, experiment: Experiment, table: LatencyTable, device: Device
+    ) -> RunFolder:
+        """Starts a run in a new folder.
+
+        Raises:
+            ExperimentError: The folder is already there.
+        """
+        run = cls(path)
+        if path.exists() and any(path.iterdir()):
+            raise ExperimentError(
+                f"The folder {path} is not empty. Pass --resume to go on with the run in it, or "
+                "another --out."
+            )
+        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        write_atomically(run.config, experiment.to_toml().encode())
+        table.save(run.latency)
+        versions = {}
+        for name in PACKAGES:
+            try:
+                versions[name] = version(name)
+            except PackageNotFoundError:
+                versions[name] = "not installed"
+        manifest = {
+            "format": FORMAT,
+            "created": _now(),
+            "versions": versions,
+            "device": device.to_json(),
+            "seed": experiment.seed,
+        }
+        run._write_manifest(manifest, "running")
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Opens a run and checks every file against its checksum.
+
+        Raises:
+            FileNotFoundError: There is no run there.
+            CorruptFileError: A file is missing, changed or unreadable; the message names it.
+        """
+        run = cls(path)
+        if not run.manifest.is_file():
+            raise FileNotFoundError(f"There is no run in {path}: it has no {run.manifest.name}.")
+        manifest = read_json(run.manifest)
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise CorruptFileError(f"{run.manifest} is not the manifest of a run ({FORMAT}).")
+        for name, checksum in manifest.get("files", {}).items():
+            file = path / name
+            if not file.is_file():
+                raise CorruptFileError(f"{file} is missing from the run.")
+            if sha256_of(file.read_bytes()) != checksum:
+                raise CorruptFileError(f"{file} is not what the run wrote: its checksum differs.")
+        if run.study.exists():
+            try:
+                with sqlite3.connect(f"file:{run.study}?mode=ro", uri=True) as connection:
+                    answer = connection.execute("PRAGMA quick_check").fetchone()[0]
+                connection.close()
+            except sqlite3.DatabaseError as error:
+                raise CorruptFileError(f"{run.study} is not an SQLite file: {error}.") from error
+            if answer != "ok":
+                raise CorruptFileError(f"{run.study} is damaged: {answer}.")
+        return run
+
+    def experiment(self) -> Experiment:
+        """The experiment of the run."""
+        return Experiment.load(self.config)
+
+    def openings(self) -> int:
+        """How often the run was gone on with."""
+        return int(read_json(self.manifest).get("openings", 0))
+
+    def state(self) -> str:
+        """``"running"`` (or killed), ``"interrupted"`` or ``"complete"``."""
+        return str(read_json(self.manifest)["state"])
+
+    def device(self) -> Device:
+        """Where the run was made."""
+        return Device(**read_json(self.manifest)["device"])
+
+    def start(self) -> None:
+        """Marks the run as running: files that will change lose their checksum."""
+        manifest = read_json(self.manifest)
+        self._write_manifest(manifest | {"openings": self.openings() + 1}, "running")
+
+    def finish(self, state: str) -> None:
+        """Marks the run as ended and records the checksum of every file."""
+        self._write_manifest(read_json(self.manifest), state)
+
+    def read_pareto(self) -> ParetoSet:
+        """The Pareto set that was written last.
+
+        Raises:
+            FileNotFoundError: None was written yet.
+            CorruptFileError: The file is something else.
+        """
+        if not self.pareto.exists():
+            raise FileNotFoundError(
+                f"The run in {self.path} has no {self.pareto.name} yet; go on with it by "
+                f"`hwnas search {self.config} --out {self.path} --resume`."
+            )
+        return ParetoSet.from_json(read_json(self.pareto), str(self.pareto))
+
+    def write_pareto(self, pareto: ParetoSet) -> None:
+        """Writes the Pareto set."""
+        write_json(self.pareto, pareto.to_json())
+
+    def save_weights(self, candidate: str, weights: Mapping[str, torch.Tensor]) -> str:
+        """Writes a candidate's weights and returns their checksum."""
+        from safetensors.torch import save
+
+        content = save(dict(weights))
+        write_atomically(self.checkpoint(candidate), content)
+        return sha256_of(content)
+
+    def load_weights(self, candidate: str) -> dict[str, torch.Tensor]:
+        """A candidate's weights.
+
+        Raises:
+            CorruptFileError: The file is missing or not readable; the message names it.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        path = self.checkpoint(candidate)
+        if not path.is_file():
+            raise CorruptFileError(f"{path} is missing from the run.")
+        try:
+            return load(path.read_bytes())
+        except SafetensorError as error:
+            raise CorruptFileError(f"{path} is not a safetensors file: {error}.") from error
+
+    def log(self, event: str, **fields: Any) -> None:
+        """Appends a line to ``events.jsonl``."""
+        import json
+
+        line = json.dumps({"time": _now(), "event": event} | fields)
+        with (self.path / "events.jsonl").open("a") as file:
+            file.write(line + "\n")
+
+    def _write_manifest(self, manifest: dict[str, Any], state: str) -> None:
+        # While a run is running only what never changes has a checksum, so that one that was
+        # killed can be gone on with.
+        if state == "running":
+            files = [self.config, self.latency]
+        else:
+            files = sorted(
+                file
+                for file in self.path.rglob("*")
+                if file.is_file() and file != self.manifest and not file.name.startswith(".")
+                if self.exports not in file.parents
+            )
+        checksums = {
+            file.relative_to(self.path).as_posix(): sha256_of(file.read_bytes())
+            for file in files
+            if file.exists()
+        }
+        write_json(
+            self.manifest, manifest | {"state": state, "updated": _now(), "files": checksums}
+        )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

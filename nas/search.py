@@ -1,0 +1,435 @@
+"""The search: an Optuna study whose costs are known before anything is trained."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import optuna
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from hw_profiles import RUNTIMES, LatencyTable, local_device
+from hw_profiles.store import Store
+from nas.candidates import Candidate, violations
+from nas.datasets import DATASETS, Dataset
+from nas.errors import ExperimentError, InterruptedSearch, TooManyFailuresError
+from nas.evaluation import Evaluate, evaluator
+from nas.experiment import Experiment
+from nas.feasibility import Pool, feasible_pool
+from nas.indicators import Pricer, Value
+from nas.pareto import ParetoSet, pareto_set
+from nas.pricing import count_space, ready_table
+from nas.progress import Bar, Reporter
+from nas.run_folder import RunFolder
+from nas.samplers import make_sampler
+from predictors import LatencyPredictor
+from search_spaces import Architecture, UnionSpace
+
+if TYPE_CHECKING:
+    from nas.training import Evaluation
+
+__all__ = ["Outcome", "Search", "free_folder", "search"]
+
+IDLE_ASKS = 20
+"""Proposals in a row that bring nothing new before a random unseen candidate is put in."""
+GIVE_UP_DRAWS = 5_000
+"""Random draws without an unseen feasible candidate before the space counts as exhausted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a search ended.
+
+    Attributes:
+        folder: Where it is kept.
+        pareto: Its Pareto set, members tested and measured.
+        trained: Distinct candidates that were trained.
+        failed: How many trainings failed.
+        over_budget: Proposals that a budget ruled out untrained.
+        repeats: Proposals that were known already.
+        exhausted: Whether the space ran out of unseen feasible candidates.
+    """
+
+    folder: Path
+    pareto: ParetoSet
+    trained: int
+    failed: int
+    over_budget: int
+    repeats: int
+    exhausted: bool
+
+
+def search(
+    experiment: Experiment,
+    folder: Path,
+    *,
+    resume: bool = False,
+    store: Store | None = None,
+    report: Reporter | None = None,
+    dataset: Dataset | None = None,
+) -> Outcome:
+    """Runs an experiment from its file to a tested and measured Pareto set.
+
+    Args:
+        experiment: What to do.
+        folder: The run folder; new, unless ``resume``.
+        resume: Whether to go on with the run in the folder.
+        store: Where tables and counts are kept.
+        report: Where progress is written.
+        dataset: In place of the one that the experiment names.
+
+    Raises:
+        ExperimentError: The folder is taken, or holds another experiment.
+        NothingFeasibleError: The budgets leave nothing of the space.
+        TooManyFailuresError: More trainings failed than the experiment allows.
+        InterruptedSearch: Ctrl-C; what was done is saved.
+        CorruptFileError: A file of the run or of the store is damaged.
+    """
+    store, report = store or Store(), report or Reporter()
+    dataset = dataset or DATASETS[experiment.task.dataset]()
+    space = experiment.space(dataset)
+    report.line(
+        f"Space {space.name}: {space.size:,} architectures of {len(space.blocks):,} distinct "
+        f"blocks. Indicators are at fp32 and batch 1; training at batch "
+        f"{experiment.training.batch_size}."
+    )
+    counts = count_space(space, store, report)
+    if resume:
+        run = RunFolder.open(folder)
+        _check_same(run.experiment(), experiment, folder)
+        table = LatencyTable.load(run.latency)
+        _check_device(table, experiment)
+        run.start()
+    else:
+        if folder.exists() and any(folder.iterdir()):
+            raise ExperimentError(
+                f"The folder {folder} is not empty. Pass --resume to go on with the run in it, "
+                "or another --out."
+            )
+        table = ready_table(space, experiment, counts, store, report)
+        run = None
+    predictor = LatencyPredictor(table, counts)
+    pricer = Pricer(counts, experiment.training_setup, {"local": predictor})
+    pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
+    if experiment.budgets:
+        report.line(f"Budgets: {pool.share:.1%} of random architectures meet all of them.")
+    run = run or RunFolder.create(folder, experiment, table, local_device())
+    return Search(experiment, run, space, dataset, pricer, pool, report).run(table)
+
+
+def free_folder(name: str, parent: Path = Path("runs")) -> Path:
+    """The first of ``runs/NAME``, ``runs/NAME-2``, ... that is not taken."""
+    folder, number = parent / name, 2
+    while folder.exists():
+        folder = parent / f"{name}-{number}"
+        number += 1
+    return folder
+
+
+@dataclass
+class Search:
+    """One run of a study.
+
+    Attributes:
+        experiment: What to do.
+        folder: Where it is kept.
+        space: Where candidates come from.
+        dataset: What they learn.
+        pricer: What they cost.
+        pool: Random candidates within the budgets.
+        report: Where progress is written.
+    """
+
+    experiment: Experiment
+    folder: RunFolder
+    space: UnionSpace
+    dataset: Dataset
+    pricer: Pricer
+    pool: Pool
+    report: Reporter
+    evaluated: dict[str, Candidate] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    over_budget: int = 0
+    repeats: int = 0
+    exhausted: bool = False
+
+    def run(self, table: LatencyTable) -> Outcome:
+        """Asks, trains and tells until enough candidates are trained, then writes the set."""
+        study = self._open_study()
+        self._recall(study)
+        settings = self.experiment.search
+        try:
+            with self.report.bar("Training candidates") as bar:
+                if self._done() < settings.trials:
+                    with evaluator(self.experiment, self.dataset) as evaluate:
+                        self._loop(study, evaluate, bar)
+            pareto = self._finish(table)
+        except KeyboardInterrupt as interrupt:
+            self._stop_running(study)
+            self.folder.write_pareto(pareto_set(list(self.evaluated.values())))
+            self.folder.finish("interrupted")
+            raise InterruptedSearch(
+                f"Stopped after {self._done()} of {settings.trials} candidates; everything so far "
+                f"is saved. Go on with:\nhwnas search {self.folder.config} "
+                f"--out {self.folder.path} --resume"
+            ) from interrupt
+        self.folder.finish("complete")
+        if len(self.failures) > settings.max_failed * max(1, self._done()):
+            reasons = "; ".join(f"{key}: {why}" for key, why in list(self.failures.items())[:3])
+            raise TooManyFailuresError(
+                f"{len(self.failures)} of {self._done()} trainings failed, more than "
+                f"`search.max_failed` = {settings.max_failed} allows ({reasons}). The run is kept "
+                f"in {self.folder.path}."
+            )
+        return Outcome(
+            folder=self.folder.path,
+            pareto=pareto,
+            trained=len(self.evaluated),
+            failed=len(self.failures),
+            over_budget=self.over_budget,
+            repeats=self.repeats,
+            exhausted=self.exhausted,
+        )
+
+    def _done(self) -> int:
+        return len(self.evaluated) + len(self.failures)
+
+    def _open_study(self) -> optuna.Study:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        settings = self.experiment.search
+        return optuna.create_study(
+            storage=f"sqlite:///{self.folder.study}",
+            study_name=self.experiment.name,
+            directions=["minimize"] * (1 + len(settings.objectives)),
+            sampler=make_sampler(settings.sampler, self.experiment.seed + self._epoch()),
+            load_if_exists=True,
+        )
+
+    def _epoch(self) -> int:
+        """How often the study was opened: a resumed sampler must not repeat its first draws."""
+        return self.folder.openings()
+
+    def _recall(self, study: optuna.Study) -> None:
+        """Takes up what an earlier part of the run left in the study."""
+        self._stop_running(study)
+        for trial in study.get_trials(deepcopy=False):
+            key = trial.user_attrs.get("candidate")
+            if trial.state == TrialState.PRUNED:
+                self.over_budget += 1
+            elif "repeats" in trial.user_attrs:
+                self.repeats += 1
+            elif trial.state == TrialState.COMPLETE and key is not None:
+                assert trial.values is not None
+                architecture = self._architecture(trial)
+                self.evaluated[key] = self._candidate(architecture, trial.values[0])
+            elif trial.state == TrialState.FAIL and "failure" in trial.user_attrs:
+                self.failures[str(key)] = trial.user_attrs["failure"]
+        if self._done():
+            self.report.line(f"Going on after {self._done()} candidates.")
+
+    def _stop_running(self, study: optuna.Study) -> None:
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            study.tell(trial.number, state=TrialState.FAIL)
+
+    def _architecture(self, trial: FrozenTrial | Trial) -> Architecture:
+        return self.space.architecture(trial.params)
+
+    def _candidate(self, architecture: Architecture, error: float) -> Candidate:
+        values = self.pricer.price(architecture)
+        missed = violations({k: v.value for k, v in values.items()}, self.experiment.budgets)
+        return Candidate(architecture, error, values, not missed, missed)
+
+    def _loop(self, study: optuna.Study, evaluate: Evaluate, bar: Bar) -> None:
+        settings = self.experiment.search
+        bar(self._done(), settings.trials)
+        while self._done() < settings.trials and not self.exhausted:
+            wanted = min(settings.batch, settings.trials - self._done())
+            batch, waiting = self._propose(study, wanted)
+            results = evaluate([architecture for _, architecture in batch])
+            for (trial, architecture), result in zip(batch, results, strict=True):
+                self._record(study, trial, architecture, result)
+                bar(self._done(), settings.trials, self._best())
+            for trial, key in waiting:
+                self._tell_repeat(study, trial, key)
+
+    def _best(self) -> str:
+        errors = [candidate.quality for candidate in self.evaluated.values()]
+        return f"least validation error {min(errors):.1%}" if errors else ""
+
+    def _propose(
+        self, study: optuna.Study, wanted: int
+    ) -> tuple[list[tuple[Trial, Architecture]], list[tuple[Trial, str]]]:
+        """New candidates to train, and repeats of them that wait for the same result."""
+        batch: dict[str, tuple[Trial, Architecture]] = {}
+        waiting: list[tuple[Trial, str]] = []
+        idle = 0
+        while len(batch) < wanted:
+            if idle >= IDLE_ASKS:
+                fresh = self._unseen(set(batch), len(study.trials))
+                if fresh is None:
+                    self.exhausted = True
+                    self.report.line("Every feasible candidate that could be found was trained.")
+                    break
+                study.enqueue_trial(fresh)
+            trial = study.ask()
+            architecture = self.space.sample(
+                lambda name, choices, trial=trial: trial.suggest_categorical(name, list(choices))
+            )
+            key = architecture.id
+            trial.set_user_attr("candidate", key)
+            if self._over_budget(study, trial, architecture):
+                idle += 1
+            elif key in batch:
+                waiting.append((trial, key))
+                idle += 1
+            elif key in self.evaluated or key in self.failures:
+                self._tell_repeat(study, trial, key)
+                idle += 1
+            else:
+                batch[key] = (trial, architecture)
+                idle = 0
+        return list(batch.values()), waiting
+
+    def _over_budget(self, study: optuna.Study, trial: Trial, architecture: Architecture) -> bool:
+        values = self.pricer.price(architecture)
+        excess = {
+            name: values[name].value / limit - 1 for name, limit in self.experiment.budgets.items()
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            for name, value in excess.items():
+                trial.set_constraint(name, value)
+        if all(value <= 0 for value in excess.values()):
+            return False
+        study.tell(trial, state=TrialState.PRUNED)
+        self.over_budget += 1
+        return True
+
+    def _unseen(self, pending: set[str], salt: int) -> dict[str, object] | None:
+        """Parameters of a random feasible candidate that was never proposed."""
+        known = pending | set(self.evaluated) | set(self.failures)
+        rng = np.random.default_rng([self.experiment.seed, salt])
+        for row in _draws(self.pool.codes, rng):
+            if self.space.decode(row).id not in known:
+                pairs = zip(self.space.parameters.items(), row, strict=True)
+                return {name: choices[index] for (name, choices), index in pairs}
+        return None
+
+    def _tell_repeat(self, study: optuna.Study, trial: Trial, key: str) -> None:
+        trial.set_user_attr("repeats", key)
+        self.repeats += 1
+        if key in self.evaluated:
+            study.tell(trial, self._objectives(self.evaluated[key]))
+        else:
+            study.tell(trial, state=TrialState.FAIL)
+
+    def _objectives(self, candidate: Candidate) -> list[float]:
+        names = self.experiment.search.objectives
+        return [candidate.quality, *(float(candidate.indicators[n].value) for n in names)]
+
+    def _record(
+        self,
+        study: optuna.Study,
+        trial: Trial,
+        architecture: Architecture,
+        result: Evaluation | str,
+    ) -> None:
+        key = architecture.id
+        if isinstance(result, str):
+            self.failures[key] = result
+            trial.set_user_attr("failure", result)
+            study.tell(trial, state=TrialState.FAIL)
+            self.folder.log("failed", candidate=key, reason=result)
+            self.report.line(f"Candidate {key} failed: {result}. The search goes on.")
+            return
+        candidate = self._candidate(architecture, result.error)
+        self.folder.save_weights(key, result.weights)
+        trial.set_user_attr("seconds", result.seconds)
+        study.tell(trial, self._objectives(candidate))
+        self.evaluated[key] = candidate
+        self.folder.log(
+            "trained", candidate=key, error=result.error, loss=result.train_loss,
+            seconds=result.seconds,
+        )  # fmt: skip
+
+    def _finish(self, table: LatencyTable) -> ParetoSet:
+        pareto = pareto_set(list(self.evaluated.values()))
+        tested = self._earlier_tests()
+        members = [self._test(member, tested) for member in pareto.members]
+        members = self._measure(members, table)
+        pareto = replace(pareto, members=tuple(members))
+        self.folder.write_pareto(pareto)
+        return pareto
+
+    def _earlier_tests(self) -> dict[str, float]:
+        """Test accuracies that an earlier part of the run wrote: each is computed once."""
+        if not self.folder.pareto.exists():
+            return {}
+        earlier = self.folder.read_pareto().members
+        return {m.id: m.test_accuracy for m in earlier if m.test_accuracy is not None}
+
+    def _test(self, member: Candidate, tested: dict[str, float]) -> Candidate:
+        from nas.training import accuracy, load_network, predict
+
+        if member.id not in tested:
+            network = load_network(member.architecture, self.folder.load_weights(member.id))
+            outputs = predict(network, self.dataset.test.images)
+            tested[member.id] = accuracy(outputs, self.dataset.test)
+        return replace(member, test_accuracy=tested[member.id])
+
+    def _measure(self, members: list[Candidate], table: LatencyTable) -> list[Candidate]:
+        from hw_profiles.measurement import time_networks
+
+        if not members:
+            return members
+        config = self.experiment.measurement
+        runtime = RUNTIMES[config.runtime](threads=config.threads)
+        with self.report.bar("Measuring members") as bar:
+            visits, _ = time_networks(
+                [member.architecture for member in members],
+                runtime,
+                progress=lambda done, total, left: bar(done, total),
+            )
+        reference_s = float(table.conditions["reference_s"])
+        result = []
+        for member, pair in zip(members, visits, strict=True):
+            seconds = [visit.p10 * reference_s for visit in pair]
+            value = Value(float(np.mean(seconds)), min(seconds), max(seconds), "measured")
+            result.append(replace(member, measured={"latency_s@local": value}))
+        return result
+
+
+def _draws(codes: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    for _ in range(GIVE_UP_DRAWS):
+        yield codes[rng.integers(len(codes))]
+
+
+def _check_same(kept: Experiment, given: Experiment, folder: Path) -> None:
+    """Raises ExperimentError unless a resumed experiment is the kept one, but for its length."""
+    free: Callable[[Experiment], Experiment] = lambda e: e.model_copy(  # noqa: E731
+        update={"search": e.search.model_copy(update={"trials": 1, "workers": 1})}
+    )
+    before, now = free(kept).model_dump(mode="json"), free(given).model_dump(mode="json")
+    differing = [key for key in before if before[key] != now[key]]
+    if differing:
+        raise ExperimentError(
+            f"The run in {folder} was started with another experiment: `"
+            + "`, `".join(differing)
+            + f"` differ. Resume it with {folder / 'config.toml'}, or start a new --out."
+        )
+
+
+def _check_device(table: LatencyTable, experiment: Experiment) -> None:
+    config = experiment.measurement
+    setting = RUNTIMES[config.runtime](threads=config.threads).setting
+    differing = table.differences(local_device(), setting)
+    if differing:
+        fields = "; ".join(f"{key}: {a} then, {b} now" for key, (a, b) in differing.items())
+        raise ExperimentError(
+            f"The run was priced with a table of another device or runtime ({fields}). Go on with "
+            "it there, or start a new one."
+        )
