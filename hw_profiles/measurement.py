@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -27,7 +27,7 @@ from hw_profiles.certificate import Certificate, Measured
 from hw_profiles.device import Device, local_device
 from hw_profiles.runtime import Run, Runtime
 from hw_profiles.table import LatencyTable, Timing, space_digest
-from hw_profiles.timing import REFERENCE, Clock, Visit, on_one_core, visit
+from hw_profiles.timing import REFERENCES, Clock, Visit, on_one_core, prepare_reference, visit
 from search_spaces import Architecture, Block, CountTable, Node, SearchSpace, block_key
 
 __all__ = ["Plan", "certify", "estimate_s", "measure_table", "plan_measurement", "time_networks"]
@@ -40,6 +40,8 @@ HOST_TRIES = 48
 MAX_BLOCKS = 400
 VISITS = 2
 PILOT = 6
+DRAWS = 20
+"""Random networks drawn for each one that a certificate needs, repeats and fitted ones apart."""
 PRIOR_SPREAD = 0.5
 """One standard deviation of the prior of a block's time, relative."""
 NOISE_FLOOR = 0.01
@@ -53,7 +55,8 @@ class Plan:
     Attributes:
         blocks: The blocks that the table will hold.
         unmeasured: Blocks of the space that are left to a predictor.
-        networks: Whole networks to time.
+        networks: Whole networks to time. Those drawn at random may hold unmeasured blocks, which
+            are fitted too but too rarely seen to be entered.
     """
 
     blocks: tuple[Block, ...]
@@ -80,26 +83,22 @@ def plan_measurement(
     """
     rng = np.random.default_rng(seed)
     chosen = _spread_sample(space.blocks, counts, max_blocks)
-    wanted = {space.blocks[i] for i in chosen}
     networks: dict[str, Architecture] = {}
-    held: set[Block] = set()
-
-    def add(architecture: Architecture) -> None:
-        networks.setdefault(architecture.id, architecture)
-        held.update(architecture.blocks)
-
     macs = np.array([counts[block].macs.at(1) for block in space.blocks] + [0])
     for index in chosen:
         host = _cheapest_host(space, int(index), macs, rng)
-        add(host)
-        repeated = _with_copies(host, space.blocks[index], counts, COPIES)
+        networks.setdefault(host.id, host)
+        repeated = with_copies(host, space.blocks[index], counts, COPIES)
         if repeated is not None:
-            add(repeated)
+            networks.setdefault(repeated.id, repeated)
     for row in space.random_codes(whole, rng):
-        add(space.decode(row))
-    blocks = tuple(block for block in space.blocks if block in wanted | held)
+        architecture = space.decode(row)
+        networks.setdefault(architecture.id, architecture)
+    wanted = {space.blocks[i] for i in chosen}
     return Plan(
-        blocks, tuple(b for b in space.blocks if b not in set(blocks)), tuple(networks.values())
+        blocks=tuple(block for block in space.blocks if block in wanted),
+        unmeasured=tuple(block for block in space.blocks if block not in wanted),
+        networks=tuple(networks.values()),
     )
 
 
@@ -109,43 +108,26 @@ def measure_table(
     counts: CountTable,
     *,
     plan: Plan | None = None,
-    certificate: int = 40,
     progress: Progress | None = None,
     clock: Clock = time.perf_counter,
 ) -> LatencyTable:
-    """Measures the blocks of a space on this machine and certifies the result.
+    """Measures the blocks of a space on this machine; the table has no certificate yet.
 
     Args:
         space: Whose blocks to measure.
         runtime: Prepares the networks; its setting becomes the table's.
         counts: Counts of the space's blocks.
         plan: What to time; :func:`plan_measurement` with its defaults when absent.
-        certificate: Random networks that do not, drawn with the table's checksum as the seed.
-        progress: Called after each network.
+        progress: Called after each visit.
         clock: Monotonic seconds.
     """
     plan = plan or plan_measurement(space, counts)
     jobs: list[Architecture | None] = [None, *plan.networks]
-    later = certificate * VISITS
-    visits, core = time_networks(jobs, runtime, progress=progress, clock=clock, later=later)
-    table = _solve(space, plan, visits, counts, runtime, local_device(), core)
-    if not certificate:
-        return table
-    done = len(jobs) * VISITS
-
-    def shifted(count: int, total: int, remaining_s: float) -> None:
-        if progress is not None:
-            progress(done + count, done + total, remaining_s)
-
-    return replace(
-        table,
-        certificate=certify(
-            table, space, runtime, counts, certificate, plan, progress=shifted, clock=clock
-        ),
-    )
+    visits, core = time_networks(jobs, runtime, progress=progress, clock=clock)
+    return _solve(space, plan, visits, counts, runtime, local_device(), core)
 
 
-def estimate_s(plan: Plan, runtime: Runtime, certificate: int = 40) -> float:
+def estimate_s(plan: Plan, runtime: Runtime, certificate: int) -> float:
     """About how many seconds a plan and its certificate will take, from timing a few networks."""
     sample = plan.networks[:: max(1, len(plan.networks) // PILOT)]
     start = time.monotonic()
@@ -158,35 +140,41 @@ def certify(
     table: LatencyTable,
     space: SearchSpace,
     runtime: Runtime,
-    counts: CountTable,
-    networks: int,
-    plan: Plan | None = None,
+    price: Callable[[Architecture], float],
     *,
+    networks: int = 40,
     progress: Progress | None = None,
     clock: Clock = time.perf_counter,
 ) -> Certificate:
     """Measures networks that a table was not fitted to, each twice.
 
-    Networks with a block that the table does not hold are left out: they are a predictor's to
-    answer for.
+    Args:
+        table: The frozen table; the networks are drawn with its checksum as the seed.
+        space: Where they are drawn from.
+        runtime: Prepares them.
+        price: What is certified: seconds of a network by the table and whatever predicts the
+            blocks that it does not hold.
+        networks: How many; fewer in a space that has no more.
+        progress: Called after each visit.
+        clock: Monotonic seconds.
     """
     rng = np.random.default_rng(int(table.sha256, 16))
-    fitted = {architecture.id for architecture in plan.networks} if plan else set()
+    fitted = set(table.conditions["fitted"])
     drawn: dict[str, Architecture] = {}
-    for row in space.random_codes(networks * 20, rng):
+    for row in space.random_codes(networks * DRAWS, rng):
         architecture = space.decode(row)
-        if architecture.id not in fitted and not any(table.missing(architecture.blocks)):
+        if architecture.id not in fitted:
             drawn.setdefault(architecture.id, architecture)
         if len(drawn) == networks:
             break
-    jobs: list[Architecture | None] = list(drawn.values())
-    visits, _ = time_networks(jobs, runtime, progress=progress, clock=clock)
+    visits, _ = time_networks(list(drawn.values()), runtime, progress=progress, clock=clock)
     reference_s = float(table.conditions["reference_s"])
     measured = []
     for architecture, pair in zip(drawn.values(), visits, strict=True):
-        predicted = table.overhead.value_s + sum(table[b].value_s for b in architecture.blocks)
         first, second = (v.p10 * reference_s for v in pair)
-        measured.append(Measured(architecture.id, architecture.space, predicted, (first, second)))
+        measured.append(
+            Measured(architecture.id, architecture.space, price(architecture), (first, second))
+        )
     return Certificate(_now(), table.sha256, tuple(measured))
 
 
@@ -196,7 +184,6 @@ def time_networks(
     *,
     progress: Progress | None = None,
     clock: Clock = time.perf_counter,
-    later: int = 0,
     seed: int = 0,
 ) -> tuple[list[list[Visit]], int | None]:
     """Times networks in shuffled rounds, each in turn with the reference.
@@ -206,7 +193,6 @@ def time_networks(
         runtime: Prepares them.
         progress: Called after each visit.
         clock: Monotonic seconds.
-        later: Visits that will follow elsewhere, for the estimate of what remains.
         seed: Of the order.
 
     Returns:
@@ -216,7 +202,7 @@ def time_networks(
     visits: list[list[Visit]] = [[] for _ in jobs]
     total, done, start = len(jobs) * VISITS, 0, time.monotonic()
     with on_one_core() as core:
-        reference = runtime.prepare(REFERENCE)
+        reference = prepare_reference(runtime)
         for _ in range(VISITS):
             for index in rng.permutation(len(jobs)):
                 run: Run = runtime.prepare(jobs[index])
@@ -224,7 +210,7 @@ def time_networks(
                 done += 1
                 if progress is not None:
                     each = (time.monotonic() - start) / done
-                    progress(done, total + later, each * (total + later - done))
+                    progress(done, total, each * (total - done))
     return visits, core
 
 
@@ -258,7 +244,7 @@ def _cheapest_host(
     return space.decode(rows[np.argmin(np.where(holds, cost, np.iinfo(np.int64).max))])
 
 
-def _with_copies(
+def with_copies(
     host: Architecture, block: Block, counts: CountTable, copies: int
 ) -> Architecture | None:
     """The network with further copies of the block after it, where its output fits its input."""
@@ -298,8 +284,10 @@ def _solve(
 ) -> LatencyTable:
     from scipy.optimize import nnls
 
-    column = {block: i + 1 for i, block in enumerate(plan.blocks)}
-    design = np.zeros((len(visits), len(plan.blocks) + 1))
+    held = {block for network in plan.networks for block in network.blocks}
+    blocks = (*plan.blocks, *(block for block in plan.unmeasured if block in held))
+    column = {block: i + 1 for i, block in enumerate(blocks)}
+    design = np.zeros((len(visits), len(blocks) + 1))
     design[:, 0] = 1.0
     for row, architecture in enumerate(plan.networks, start=1):
         for block in architecture.blocks:
@@ -311,9 +299,7 @@ def _solve(
     observed = ratios["p10"].mean(axis=1)
     repeats = np.diff(np.log(ratios["p10"]), axis=1)
     noise = max(float(np.median(np.abs(repeats))) * 1.48 / 2, NOISE_FLOOR)
-    coarse = np.concatenate(
-        [np.eye(1, 4), np.pad(_features(plan.blocks, counts), ((0, 0), (1, 0)))]
-    )
+    coarse = np.concatenate([np.eye(1, 4), np.pad(_features(blocks, counts), ((0, 0), (1, 0)))])
     scale = np.maximum(coarse.max(axis=0), 1e-12)
     weighted = (design @ coarse / scale) / observed[:, None]
     prior = (coarse / scale) @ nnls(weighted, np.ones(len(observed)))[0]
@@ -359,11 +345,11 @@ def _solve(
         space=space.name,
         digest=space_digest(space),
         overhead=timing(0),
-        entries={block_key(block): timing(i) for block, i in column.items()},
+        entries={block_key(block): timing(column[block]) for block in plan.blocks},
         conditions={
             "date": _now(),
             "statistic": "p10 of runs in turn with the reference",
-            "reference": REFERENCE.id,
+            "reference": "+".join(network.id for network in REFERENCES),
             "reference_s": reference_s,
             "reference_drift": float(np.quantile(references, 0.95) / np.quantile(references, 0.05)),
             "networks": len(visits),
@@ -372,6 +358,7 @@ def _solve(
             "timing_noise": noise,
             "fit_error": float(np.abs(fitted).mean()),
             "core": core,
+            "fitted": sorted(network.id for network in plan.networks),
         },
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -48,9 +50,17 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         return
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    with _ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
+        pool.submit(_start_worker)
 
     def in_parallel(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
-        yield from pool.map(_train_by_name, architectures, [experiment] * len(architectures))
+        try:
+            yield from pool.map(_train_by_name, architectures, [experiment] * len(architectures))
+        except BrokenProcessPool as error:
+            raise RuntimeError(
+                "A worker process died, perhaps for want of memory. Go on with --resume, and with "
+                "fewer `search.workers`."
+            ) from error
 
     try:
         yield in_parallel
@@ -74,14 +84,22 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _ignoring_interrupts() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _start_worker() -> None:
     import torch
 
-    # Ctrl-C reaches every process of a terminal; only the search answers it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    # Tensors go back through files in shared memory rather than open descriptors, which run out.
-    torch.multiprocessing.set_sharing_strategy("file_system")
 
 
 _datasets: dict[str, Dataset] = {}

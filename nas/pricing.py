@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hw_profiles import RUNTIMES, LatencyTable, local_device
 from hw_profiles.store import Store
 from nas.experiment import Experiment, MeasurementConfig
@@ -48,7 +50,7 @@ def measure(
     report: Reporter,
 ) -> LatencyTable:
     """Measures and keeps the latency table of this machine for a space."""
-    from hw_profiles.measurement import estimate_s, measure_table, plan_measurement
+    from hw_profiles.measurement import certify, estimate_s, measure_table, plan_measurement
 
     runtime = RUNTIMES[config.runtime](threads=config.threads)
     plan = plan_measurement(space, counts, max_blocks=config.max_blocks)
@@ -63,9 +65,19 @@ def measure(
             runtime,
             counts,
             plan=plan,
-            certificate=config.certificate,
             progress=lambda done, total, left: bar(done, total, f"about {left:.0f} s left"),
         )
+    predictor = LatencyPredictor(table, counts)
+    with report.bar("Certifying") as bar:
+        certificate = certify(
+            table,
+            space,
+            runtime,
+            lambda architecture: predictor.price(architecture).value_s,
+            networks=config.certificate,
+            progress=lambda done, total, left: bar(done, total),
+        )
+    table = replace(table, certificate=certificate)
     store.save_table(table, space)
     report.line(describe_table(table))
     return table

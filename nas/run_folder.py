@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from hw_profiles import Device, LatencyTable
 from hw_profiles.files import read_json, sha256_of, write_atomically, write_json
 from nas.errors import ExperimentError
@@ -74,6 +76,15 @@ class RunFolder:
         """Weights of a candidate."""
         return self.path / "checkpoints" / f"{candidate}.safetensors"
 
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raises ExperimentError unless a new run can start in the folder."""
+        if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            raise ExperimentError(
+                f"`--out` {path} is taken. Pass --resume to go on with the run in it, or another "
+                "--out."
+            )
+
     @classmethod
     def create(
         cls, path: Path, experiment: Experiment, table: LatencyTable, device: Device
@@ -84,11 +95,7 @@ class RunFolder:
             ExperimentError: The folder is already there.
         """
         run = cls(path)
-        if path.exists() and any(path.iterdir()):
-            raise ExperimentError(
-                f"The folder {path} is not empty. Pass --resume to go on with the run in it, or "
-                "another --out."
-            )
+        run.check_free(path)
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         write_atomically(run.config, experiment.to_toml().encode())
         table.save(run.latency)
@@ -155,8 +162,13 @@ class RunFolder:
         """Where the run was made."""
         return Device(**read_json(self.manifest)["device"])
 
-    def start(self) -> None:
-        """Marks the run as running: files that will change lose their checksum."""
+    def start(self, experiment: Experiment) -> None:
+        """Marks the run as gone on with: files that will change lose their checksum.
+
+        Args:
+            experiment: What it is gone on with, which may ask for more trials than before.
+        """
+        write_atomically(self.config, experiment.to_toml().encode())
         manifest = read_json(self.manifest)
         self._write_manifest(manifest | {"openings": self.openings() + 1}, "running")
 
@@ -182,13 +194,11 @@ class RunFolder:
         """Writes the Pareto set."""
         write_json(self.pareto, pareto.to_json())
 
-    def save_weights(self, candidate: str, weights: Mapping[str, torch.Tensor]) -> str:
-        """Writes a candidate's weights and returns their checksum."""
-        from safetensors.torch import save
+    def save_weights(self, candidate: str, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Writes a candidate's weights."""
+        from safetensors.numpy import save
 
-        content = save(dict(weights))
-        write_atomically(self.checkpoint(candidate), content)
-        return sha256_of(content)
+        write_atomically(self.checkpoint(candidate), save(dict(weights)))
 
     def load_weights(self, candidate: str) -> dict[str, torch.Tensor]:
         """A candidate's weights.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,12 +27,12 @@ from nas.progress import Bar, Reporter
 from nas.run_folder import RunFolder
 from nas.samplers import make_sampler
 from predictors import LatencyPredictor
-from search_spaces import Architecture, UnionSpace
+from search_spaces import Architecture, Choice, Suggest, UnionSpace
 
 if TYPE_CHECKING:
     from nas.training import Evaluation
 
-__all__ = ["Outcome", "Search", "free_folder", "search"]
+__all__ = ["Outcome", "Search", "free_folder", "run_experiment"]
 
 IDLE_ASKS = 20
 """Proposals in a row that bring nothing new before a random unseen candidate is put in."""
@@ -63,7 +63,7 @@ class Outcome:
     exhausted: bool
 
 
-def search(
+def run_experiment(
     experiment: Experiment,
     folder: Path,
     *,
@@ -97,21 +97,23 @@ def search(
         f"blocks. Indicators are at fp32 and batch 1; training at batch "
         f"{experiment.training.batch_size}."
     )
-    counts = count_space(space, store, report)
     if resume:
         run = RunFolder.open(folder)
         _check_same(run.experiment(), experiment, folder)
         table = LatencyTable.load(run.latency)
         _check_device(table, experiment)
-        run.start()
+        counts = count_space(space, store, report)
+        run.start(experiment)
     else:
-        if folder.exists() and any(folder.iterdir()):
-            raise ExperimentError(
-                f"The folder {folder} is not empty. Pass --resume to go on with the run in it, "
-                "or another --out."
-            )
-        table = ready_table(space, experiment, counts, store, report)
+        RunFolder.check_free(folder)
         run = None
+        try:
+            counts = count_space(space, store, report)
+            table = ready_table(space, experiment, counts, store, report)
+        except KeyboardInterrupt as interrupt:
+            raise InterruptedSearch(
+                "Stopped before any candidate was trained: give the same command again."
+            ) from interrupt
     predictor = LatencyPredictor(table, counts)
     pricer = Pricer(counts, experiment.training_setup, {"local": predictor})
     pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
@@ -276,9 +278,7 @@ class Search:
                     break
                 study.enqueue_trial(fresh)
             trial = study.ask()
-            architecture = self.space.sample(
-                lambda name, choices, trial=trial: trial.suggest_categorical(name, list(choices))
-            )
+            architecture = self.space.sample(_suggest_with(trial))
             key = architecture.id
             trial.set_user_attr("candidate", key)
             if self._over_budget(study, trial, architecture):
@@ -403,6 +403,14 @@ class Search:
         return result
 
 
+def _suggest_with(trial: Trial) -> Suggest:
+    def suggest(name: str, choices: Sequence[Choice]) -> Choice:
+        picked: Choice = trial.suggest_categorical(name, list(choices))  # type: ignore[assignment]
+        return picked
+
+    return suggest
+
+
 def _draws(codes: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
     for _ in range(GIVE_UP_DRAWS):
         yield codes[rng.integers(len(codes))]
@@ -410,10 +418,9 @@ def _draws(codes: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
 
 def _check_same(kept: Experiment, given: Experiment, folder: Path) -> None:
     """Raises ExperimentError unless a resumed experiment is the kept one, but for its length."""
-    free: Callable[[Experiment], Experiment] = lambda e: e.model_copy(  # noqa: E731
-        update={"search": e.search.model_copy(update={"trials": 1, "workers": 1})}
-    )
-    before, now = free(kept).model_dump(mode="json"), free(given).model_dump(mode="json")
+    before, now = (experiment.model_dump(mode="json") for experiment in (kept, given))
+    for values in (before, now):
+        values["search"] |= {"trials": None, "workers": None}
     differing = [key for key in before if before[key] != now[key]]
     if differing:
         raise ExperimentError(

@@ -30,13 +30,13 @@ class Evaluation:
 
     Attributes:
         error: Share of the validation split that is misclassified; minimised.
-        weights: State dict of the network.
+        weights: State dict of the network as arrays.
         train_loss: Mean loss of the last epoch.
         seconds: How long it took.
     """
 
     error: float
-    weights: dict[str, torch.Tensor]
+    weights: dict[str, NDArray[Any]]
     train_loss: float
     seconds: float
 
@@ -88,9 +88,9 @@ def train(
             optimizer.step()
             schedule.step()
             loss_sum += value * len(rows)
-    weights = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+    weights = {name: tensor.contiguous().numpy() for name, tensor in network.state_dict().items()}
     error = 1 - accuracy(predict(network, dataset.validation.images), dataset.validation)
-    if not all(torch.isfinite(t).all() for t in weights.values() if t.is_floating_point()):
+    if not all(np.isfinite(array).all() for array in weights.values()):
         raise QualityError("a weight became NaN or infinite in training")
     return Evaluation(error, weights, loss_sum / len(labels), time.perf_counter() - start)
 

@@ -12,16 +12,8 @@ from search_spaces.block import (
     block_key,
     block_to_json,
 )
-from search_spaces.counts import (
-    BlockCounts,
-    Counts,
-    CountTable,
-    PerBatch,
-    TrainingCounts,
-    TrainingSetup,
-    count,
-    count_codes,
-)
+from search_spaces.block_counts import BlockCounts, CountTable, PerBatch, TrainingCounts
+from search_spaces.counts import Counts, TrainingSetup, count, count_codes
 from search_spaces.errors import CorruptFileError, UncountedOperatorError, UnknownNameError
 from search_spaces.mbconv import ConvHead, ConvStem, InvertedBottleneck, MBConvSpace
 from search_spaces.space import SearchSpace, Slot, Suggest, UnionSpace

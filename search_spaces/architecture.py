@@ -124,16 +124,19 @@ class Architecture:
 
         Raises:
             UnknownNameError: A field or a block type is not known.
-            ValueError: A field is missing or does not make a network.
+            ValueError: A field is missing, of another type or does not make a network.
         """
         _check_fields("architecture", data, ("space", "config", "nodes"))
-        nodes = []
-        for item in data["nodes"]:
-            _check_fields("node", item, ("block", "inputs"), ("tie",))
-            nodes.append(
-                Node(block_from_json(item["block"]), tuple(item["inputs"]), item.get("tie"))
-            )
-        return cls(str(data["space"]), dict(data["config"]), tuple(nodes))
+        space, config, items = data["space"], data["config"], data["nodes"]
+        if not isinstance(space, str):
+            raise ValueError(f"`space` must be a name; got {space!r}.")
+        if not isinstance(config, Mapping) or not all(
+            isinstance(value, Choice) for value in config.values()
+        ):
+            raise ValueError(f"`config` must map names to choices; got {config!r}.")
+        if not isinstance(items, list):
+            raise ValueError(f"`nodes` must be a list of nodes; got {items!r}.")
+        return cls(space, dict(config), tuple(_node_from_json(item) for item in items))
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -143,6 +146,16 @@ class Architecture:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+
+def _node_from_json(data: Any) -> Node:
+    _check_fields("node", data, ("block", "inputs"), ("tie",))
+    inputs, tie = data["inputs"], data.get("tie")
+    if not isinstance(inputs, list) or any(type(source) is not int for source in inputs):
+        raise ValueError(f"`inputs` must be a list of positions; got {inputs!r}.")
+    if tie is not None and type(tie) is not int:
+        raise ValueError(f"`tie` must be a position or absent; got {tie!r}.")
+    return Node(block_from_json(data["block"]), tuple(inputs), tie)
 
 
 def _check_fields(

@@ -86,9 +86,10 @@ def block_from_key(key: str) -> Block:
     name, _, rest = key.partition("(")
     try:
         call = ast.parse(f"_({rest}", mode="eval").body
-        assert isinstance(call, ast.Call)
+        if not isinstance(call, ast.Call):
+            raise ValueError("What follows the name is not a list of fields.")
         fields = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-    except (SyntaxError, ValueError, AssertionError) as error:
+    except (SyntaxError, TypeError, ValueError) as error:
         raise ValueError(f"`key` must be what `block_key` wrote; got {key!r}.") from error
     return block_from_json({"type": name} | fields)
 
@@ -105,6 +106,8 @@ def block_from_json(data: Mapping[str, Any]) -> Block:
         UnknownNameError: The type, or a field of it, is not known.
         ValueError: A field is missing, or the values do not make a block.
     """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"Expected the fields of a JSON block, got {type(data).__name__}.")
     name = str(data.get("type"))
     if name not in Block.types:
         raise UnknownNameError("block type", name, sorted(Block.types))

@@ -30,5 +30,8 @@ class CorruptFileError(ValueError):
     """A file that cannot be read as what it should be; the message names it."""
 
 
-class UncountedOperatorError(TypeError):
-    """A module called an operator that has no cost formula, so its counts would be wrong."""
+class UncountedOperatorError(NotImplementedError):
+    """A module called an operator that has no cost formula, so its counts would be wrong.
+
+    Not a TypeError: the binary operators of PyTorch's tensors turn those into ``NotImplemented``.
+    """

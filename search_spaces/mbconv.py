@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
-from search_spaces.validation import check_odd, check_positive
+from search_spaces.validation import (
+    check_items,
+    check_odd,
+    check_one_of,
+    check_positive,
+    check_type,
+    check_whole,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +42,7 @@ class ConvStem(Block):
     stride: int
 
     def __post_init__(self) -> None:
-        check_positive(self, "channels", "resolution", "width", "stride")
+        check_whole(self, "channels", "resolution", "width", "stride")
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -73,8 +80,9 @@ class InvertedBottleneck(Block):
     squeeze: bool
 
     def __post_init__(self) -> None:
-        check_positive(self, "resolution", "width_in", "width", "stride", "expansion")
+        check_whole(self, "resolution", "width_in", "width", "kernel_size", "stride", "expansion")
         check_odd(self, "kernel_size")
+        check_type(self, bool, "squeeze")
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -116,7 +124,7 @@ class ConvHead(Block):
     classes: int
 
     def __post_init__(self) -> None:
-        check_positive(self, "resolution", "width", "classes")
+        check_whole(self, "resolution", "width", "classes")
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -166,8 +174,14 @@ class MBConvSpace(SearchSpace):
     name: str = field(default="mbconv", init=False)
 
     def __post_init__(self) -> None:
-        for choices in ("stem_width", "stem_stride", "strides", "depth", "expansion"):
-            check_positive(self, choices)
+        check_whole(self, "input_channels", "resolution", "classes", "stem_stride")
+        check_positive(self, "stem_width", "strides", "depth", "expansion")
+        check_odd(self, "kernel_size")
+        check_one_of(self, "squeeze", (False, True))
+        check_items(self, int, "stem_width", "strides", "depth", "kernel_size", "expansion")
+        check_items(self, bool, "squeeze")
+        if not all(self.stage_widths):
+            raise ValueError("`width` is empty; give at least one choice for each stage.")
         if len(self.stage_widths) != len(self.strides):
             raise ValueError(
                 f"`width` lists {len(self.stage_widths)} stages, but `strides` has "
@@ -178,11 +192,11 @@ class MBConvSpace(SearchSpace):
     @property
     def stage_widths(self) -> tuple[tuple[int, ...], ...]:
         """Choices of the channels of each stage."""
-        lists = [tuple(item) for item in self.width if isinstance(item, Sequence)]
-        flat = tuple(item for item in self.width if isinstance(item, int))
+        lists = tuple(tuple(item) for item in self.width if isinstance(item, Sequence))
+        flat = tuple(item for item in self.width if not isinstance(item, Sequence))
         if lists and flat:
             raise ValueError(f"`width` mixes numbers and lists: {self.width}; give one kind.")
-        return tuple(lists) or (flat,) * len(self.strides)
+        return lists or (flat,) * len(self.strides)
 
     @cached_property
     def parameters(self) -> Mapping[str, tuple[Choice, ...]]:

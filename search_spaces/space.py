@@ -10,7 +10,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -77,12 +77,25 @@ class SearchSpace(abc.ABC):
         return chain(blocks)
 
     def architecture(self, config: Mapping[str, Choice]) -> Architecture:
-        """The architecture of a configuration that names every parameter.
+        """The architecture of a configuration that names every parameter that has an effect.
+
+        That is every parameter, as a search samples them, or the ``config`` of an architecture.
 
         Raises:
-            ValueError: A parameter is missing, or its value is not one of its choices.
+            ValueError: A parameter with an effect is missing, a name is unknown, or a value is
+                not one of its parameter's choices.
         """
-        return self.decode(self.encode(config))
+        codes = self.encode(config)
+        if len(config) < len(self.parameters):
+            effective = self._effective(codes, self.block_indices(codes[None, :])[0])
+            names = itertools.compress(self.parameters, effective)
+            missing = [name for name in names if name not in config]
+            if missing:
+                raise ValueError(
+                    f"`config` of space {self.name!r} does not say {', '.join(missing)}; "
+                    "name every parameter that has an effect."
+                )
+        return self.decode(codes)
 
     def sample(self, suggest: Suggest) -> Architecture:
         """Draws an architecture by asking ``suggest`` for every parameter, in order."""
@@ -230,16 +243,19 @@ class UnionSpace(SearchSpace):
     """Several spaces as one: which of them an architecture comes from is itself a choice.
 
     Args:
-        members: Spaces with distinct names and equal input shapes.
+        members: Spaces with distinct names and equal input shapes, none itself a union.
 
     Raises:
-        ValueError: Names repeat or the input shapes differ.
+        ValueError: Names repeat, the input shapes differ, or a member is a union.
     """
 
     def __init__(self, members: Sequence[SearchSpace]) -> None:
         names = [member.name for member in members]
         if len(set(names)) != len(names) or not names:
             raise ValueError(f"`members` must have distinct names, and at least one; got {names}.")
+        nested = [member.name for member in members if isinstance(member, UnionSpace)]
+        if nested:
+            raise ValueError(f"`members` must not be unions; got {nested}; list their members.")
         shapes = {member.name: member.input_shape for member in members}
         if len(set(shapes.values())) > 1:
             raise ValueError(f"`members` must read the same input shape; got {shapes}.")
@@ -279,9 +295,6 @@ class UnionSpace(SearchSpace):
         member, columns = self._member_columns[int(row[0])]
         return member.decode(np.asarray(row)[columns])
 
-    def encode(self, config: Mapping[str, Choice]) -> NDArray[np.int64]:
-        return super().encode(config)
-
     def codes_of(self, architecture: Architecture) -> NDArray[np.int64]:
         """Codes ``[parameters]`` of an architecture that a member made."""
         return self.encode(
@@ -296,9 +309,6 @@ class UnionSpace(SearchSpace):
             result.append((member, slice(start, start + len(member.parameters))))
             start += len(member.parameters)
         return result
-
-    def __iter__(self) -> Iterator[SearchSpace]:
-        return iter(self.members.values())
 
 
 def _only_in(name: str, block: Callable[..., Block | None]) -> Callable[..., Block | None]:

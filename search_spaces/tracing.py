@@ -1,7 +1,7 @@
 """Traces of blocks on the meta device: which operators run, on which shapes.
 
 A block's module runs once under a mode that sees every call of PyTorch's public functions; no
-memory is touched and no arithmetic done. The same trace is counted (:mod:`search_spaces.counts`)
+memory is touched and no arithmetic done. The same trace is counted (:mod:`search_spaces.tally`)
 and written as an ONNX graph (:mod:`hw_profiles.onnx_graph`), so the two cannot disagree.
 """
 
@@ -113,12 +113,13 @@ def build_on_meta(block: Block) -> nn.Module:
 def _trace(block: Block, module: nn.Module, batch: int) -> Trace:
     inputs = [torch.empty((batch, *shape), device="meta") for shape in block.input_shapes]
     mode = _Tracer(module, inputs)
+    traced = tuple(mode.ref(x) for x in inputs)  # Before an operator in place replaces one.
     with torch.no_grad(), mode:
         output = module(*inputs)
     if not isinstance(output, torch.Tensor):
         raise TypeError(f"{block} must return one tensor; it returned {type(output).__name__}.")
     return Trace(
-        inputs=tuple(mode.ref(x) for x in inputs),
+        inputs=traced,
         output=mode.ref(output),
         operations=tuple(mode.operations),
         peak_elements=mode.peak_bytes // ELEMENT_BYTES,
@@ -209,6 +210,8 @@ class _Tracer(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        arguments = list(_tensors([*args, *kwargs.values()]))
+        versions = [tensor._version for tensor in arguments]
         result = func(*args, **kwargs)
         outputs = list(_tensors(result))
         if not outputs or all(self._is_weight(tensor) for tensor in outputs):
@@ -218,10 +221,16 @@ class _Tracer(TorchFunctionMode):
             raise UncountedOperatorError(
                 f"Operator `{name}` has no cost formula. Known: {', '.join(sorted(FORMULAS))}."
             )
+        in_place = [tensor._version for tensor in arguments] != versions
+        if not in_place and len(outputs) == 1 and any(outputs[0] is t for t in arguments):
+            return result  # As `contiguous` does where nothing is to be done.
+        if name == "scaled_dot_product_attention" and result.dim() == 4:
+            # Fused kernels lay memory out by token, then head, so that joining the heads moves
+            # nothing; the meta device lays it out by head, then token.
+            result = result.transpose(-3, -2).contiguous().transpose(-3, -2)
+            outputs = [result]
         traced_args, traced_kwargs = self._traced(tuple(args)), self._traced(dict(kwargs))
-        sources = {
-            t.untyped_storage()._cdata for t in _tensors([*args, *kwargs.values()])
-        } | self._weights
+        sources = {tensor.untyped_storage()._cdata for tensor in arguments} | self._weights
         refs: list[TracedTensor] = []
         for tensor in outputs:
             ref = TracedTensor(
@@ -230,7 +239,8 @@ class _Tracer(TorchFunctionMode):
             self._refs[tensor] = ref
             self._track(tensor)
             refs.append(ref)
-        view = all(tensor.untyped_storage()._cdata in sources for tensor in outputs)
+        shared = all(tensor.untyped_storage()._cdata in sources for tensor in outputs)
+        view = shared and not in_place
         operation = Operation(name, traced_args, traced_kwargs, tuple(refs), view)
         self.operations.append(operation)
         self._live = {k: v for k, v in self._live.items() if not v[0].expired()}

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["check_multiple", "check_odd", "check_one_of", "check_positive"]
+__all__ = [
+    "check_items",
+    "check_multiple",
+    "check_odd",
+    "check_one_of",
+    "check_positive",
+    "check_type",
+    "check_whole",
+]
 
 
 def _values(owner: Any, name: str) -> Sequence[Any]:
@@ -23,6 +31,28 @@ def check_positive(owner: Any, *names: str) -> None:
         for value in _values(owner, name):
             if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
                 raise ValueError(f"`{name}` must be a number above 0; got {value!r}.")
+
+
+def check_type(owner: Any, kind: type, *names: str) -> None:
+    """Raises ValueError unless each named field is of exactly that type: True is no int."""
+    for name in names:
+        value = getattr(owner, name)
+        if type(value) is not kind:
+            raise ValueError(f"`{name}` must be of type {kind.__name__}; got {value!r}.")
+
+
+def check_items(owner: Any, kind: type, *names: str) -> None:
+    """Raises ValueError unless each named field is a sequence of items of exactly that type."""
+    for name in names:
+        value = getattr(owner, name)
+        if not isinstance(value, Sequence) or any(type(item) is not kind for item in value):
+            raise ValueError(f"`{name}` must list values of type {kind.__name__}; got {value!r}.")
+
+
+def check_whole(owner: Any, *names: str) -> None:
+    """Raises ValueError unless each named field is a single whole number above zero."""
+    check_positive(owner, *names)
+    check_type(owner, int, *names)
 
 
 def check_multiple(owner: Any, name: str, divisor: str) -> None:

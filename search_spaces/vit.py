@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
-from search_spaces.validation import check_multiple, check_one_of, check_positive
+from search_spaces.validation import (
+    check_items,
+    check_multiple,
+    check_one_of,
+    check_positive,
+    check_type,
+    check_whole,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +48,8 @@ class PatchEmbedding(Block):
     class_token: bool
 
     def __post_init__(self) -> None:
-        check_positive(self, "channels", "resolution", "patch_size", "width")
+        check_whole(self, "channels", "resolution", "patch_size", "width")
+        check_type(self, bool, "class_token")
         if self.patch_size > self.resolution:
             raise ValueError(
                 f"`patch_size` must not exceed `resolution`; got {self.patch_size} "
@@ -99,7 +107,7 @@ class TransformerLayer(Block):
     mlp_width: int
 
     def __post_init__(self) -> None:
-        check_positive(self, "tokens", "width", "heads", "mlp_width")
+        check_whole(self, "tokens", "width", "heads", "mlp_width")
         check_multiple(self, "width", "heads")
 
     @property
@@ -138,7 +146,8 @@ class ViTHead(Block):
     pool: str
 
     def __post_init__(self) -> None:
-        check_positive(self, "tokens", "width", "classes")
+        check_whole(self, "tokens", "width", "classes")
+        check_type(self, str, "pool")
         check_one_of(self, "pool", POOLS)
 
     @property
@@ -182,8 +191,9 @@ class ViTSpace(SearchSpace):
     name: str = field(default="vit", init=False)
 
     def __post_init__(self) -> None:
-        for choices in ("patch_size", "depth", "width", "heads", "mlp_ratio"):
-            check_positive(self, choices)
+        check_whole(self, "input_channels", "resolution", "classes")
+        check_positive(self, "patch_size", "depth", "width", "heads", "mlp_ratio")
+        check_items(self, int, "patch_size", "depth", "width", "heads")
         check_one_of(self, "pool", POOLS)
         _ = self.blocks  # A space that cannot make one of its blocks is refused here.
 

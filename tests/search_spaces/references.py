@@ -6,6 +6,7 @@ operators below them, the tensors that autograd packs, and PyTorch's own FLOP co
 
 from __future__ import annotations
 
+import functools
 import weakref
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,26 @@ class Join(Block):
 class _Sum(nn.Module):
     def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         return x + y
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply(Block):
+    """The product of its inputs, the first of them squared; it has no weights."""
+
+    width: int
+    inputs: int
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((self.width,),) * self.inputs
+
+    def build(self) -> nn.Module:
+        return _Multiply()
+
+
+class _Multiply(nn.Module):
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return functools.reduce(torch.mul, inputs, inputs[0])
 
 
 def batch_of(block: Block, batch: int, device: str, grad: bool = False) -> list[torch.Tensor]:

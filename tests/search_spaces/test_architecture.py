@@ -166,6 +166,11 @@ def test_unknown_names_are_refused_by_name(data: dict[str, Any], message: str) -
         (changed(nodes=[node(inputs=3)]), "inputs"),
         (changed(nodes=[node(inputs=["x"])]), "inputs"),
         (changed(nodes=3), "nodes"),
+        (changed(nodes=[node(inputs=[True])]), "`inputs` must be a list of positions; got"),
+        (changed(nodes=[node(tie="0")]), "`tie` must be a position or absent; got '0'"),
+        (changed(config=["depth"]), r"`config` must map names to choices; got \['depth'\]"),
+        (changed(config={"depth": [2]}), "`config` must map names to choices"),
+        (changed(space=3), "`space` must be a name; got 3"),
     ],
 )
 def test_data_of_another_form_is_refused(data: Any, message: str) -> None:

@@ -155,11 +155,34 @@ def test_blocks_that_cannot_be_built_are_refused(make: Any, message: str) -> Non
         make()
 
 
-@pytest.mark.parametrize("width", [8.0, 8.5])
+@pytest.mark.parametrize("width", [8.0, 8.5, (8,)])
 def test_a_width_that_is_not_whole_is_refused(width: Any) -> None:
     """``ConvHead(4, 8.0, 3)`` would equal ``ConvHead(4, 8, 3)`` under another key."""
     with pytest.raises(ValueError, match="`width` must be"):
         ConvHead(4, width, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PatchEmbedding(1, 8, 4, 8, 1), "`class_token` must be of type bool; got 1"),
+        (
+            lambda: InvertedBottleneck(8, 4, 4, 3, 1, 1, 0),
+            "`squeeze` must be of type bool; got 0",
+        ),
+        (lambda: ViTHead(5, 8, 3, ("cls",)), r"`pool` must be of type str; got \('cls',\)"),
+    ],
+)
+def test_equal_blocks_have_one_key(make: Any, message: str) -> None:
+    """Fields of another type that would compare equal are refused."""
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize("data", ["ConvHead", ["ConvHead"], None])
+def test_data_that_is_no_mapping_is_refused(data: Any) -> None:
+    with pytest.raises(ValueError, match="Expected the fields of a JSON block, got"):
+        block_from_json(data)
 
 
 def test_a_block_without_shapes_and_module_cannot_be_made() -> None:

@@ -5,7 +5,7 @@ import itertools
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from search_spaces import (
     Architecture,
     Block,
+    Choice,
     ConvHead,
     ConvStem,
     CorruptFileError,
@@ -28,6 +29,7 @@ from search_spaces import (
     PatchEmbedding,
     PerBatch,
     SearchSpace,
+    Slot,
     TrainingSetup,
     TransformerLayer,
     UnionSpace,
@@ -135,7 +137,7 @@ def test_macs_are_those_of_the_flop_counter(
 def test_training_macs_are_those_of_the_flop_counter(
     block: Block, batch: int, input_grad: bool, table: CountTable, references: ModuleType
 ) -> None:
-    counts = table[block].train if input_grad else table[block].train_first
+    counts = table[block].train["1" if input_grad else "0"]
     inputs = references.batch_of(block, batch, "meta", input_grad)
     by_counter = references.training_macs(references.on_meta(block), inputs)
     if isinstance(block, InvertedBottleneck):
@@ -173,9 +175,9 @@ def test_peak_is_what_is_alive_between_aten_operators(
 def test_saved_elements_are_those_that_autograd_packs(
     block: Block, batch: int, input_grad: bool, table: CountTable, references: ModuleType
 ) -> None:
-    counts = table[block].train if input_grad else table[block].train_first
+    counts = table[block].train["1" if input_grad else "0"]
     inputs = references.batch_of(block, batch, "cpu", input_grad)
-    inner, (saves_input,), saves_output = references.saved_elements(block.build(), inputs)
+    inner, saves_input, saves_output = references.saved_elements(block.build(), inputs)
     assert counts.saved.at(batch) == inner
     assert (counts.saves_input, counts.saves_output) == (saves_input, saves_output)
 
@@ -363,6 +365,89 @@ def test_training_macs_follow_where_gradients_are_needed(
     assert counted == by_counter
 
 
+def mixtures(references: ModuleType) -> list[Architecture]:
+    """Networks in which only some of the inputs of a block need a gradient."""
+    dense, join, both = references.Dense(4, 4), references.Join(4), references.AddProjected(4)
+    square, multiply, three = (references.Multiply(4, inputs) for inputs in (1, 2, 3))
+    return [
+        wired((dense, (-1,)), (multiply, (0, -1))),
+        wired((dense, (-1,)), (multiply, (-1, 0)), (both, (-1, 1))),
+        wired((square, (-1,)), (dense, (0,)), (both, (1, 0)), (multiply, (2, 0))),
+        wired((square, (-1,)), (square, (0,)), (dense, (1,)), (square, (2,)), (dense, (3,))),
+        wired((dense, (-1,)), (join, (0, -1)), (three, (-1, 1, 0)), (dense, (2,))),
+        wired((dense, (-1,)), (both, (0, 0)), (multiply, (1, 1)), (dense, (2,))),
+    ]
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_training_with_some_gradients_is_that_of_pytorch(
+    index: int, table: CountTable, references: ModuleType
+) -> None:
+    architecture, batch = mixtures(references)[index], 3
+    network, image = Network(architecture), torch.randn(batch, 4)
+    counts = count(architecture, table, TrainingSetup(batch, "sgd", 0))
+    assert counts.train_macs == references.training_macs(network, [image])
+    inner, (saves_input,), _ = references.saved_elements(network, [image])
+    saved = inner + saves_input * image.numel()
+    assert counts.train_memory_bytes == 4 * (2 * counts.params + saved)
+
+
+def test_blocks_of_many_inputs_are_refused(table: CountTable, references: ModuleType) -> None:
+    with pytest.raises(ValueError, match="at most 3 inputs; got 4"):
+        _ = table[references.Multiply(4, 4)]
+
+
+def test_a_tensor_that_a_node_reads_twice_is_alive_once_and_kept_once(
+    table: CountTable, references: ModuleType
+) -> None:
+    dense, both = references.Dense(4, 9), references.AddProjected(9)
+    architecture = wired((dense, (-1,)), (both, (0, 0)))
+    weights = 4 * 9 + 9 * 9
+    counts = count(architecture, table, TrainingSetup(5, "sgd", 0))
+    # The tensor, its projection and the sum; for the weights' gradients both layers' inputs.
+    assert counts.peak_memory_bytes == 4 * (weights + 9 + 9 + 9)
+    assert counts.train_memory_bytes == 4 * (2 * weights + 5 * (4 + 9))
+
+
+def test_codes_of_chains_that_begin_without_weights(
+    table: CountTable, references: ModuleType
+) -> None:
+    class Space(SearchSpace):
+        name = "weightless_first"
+        parameters: Mapping[str, tuple[Choice, ...]] = {"depth": (0, 1, 2)}
+        slots = (
+            Slot(("depth",), lambda depth: references.Multiply(4, 1) if depth > 0 else None),
+            Slot(("depth",), lambda depth: references.Multiply(4, 1) if depth > 1 else None),
+            Slot((), lambda: references.Dense(4, 4)),
+            Slot((), lambda: references.Multiply(4, 1)),
+            Slot((), lambda: references.Dense(4, 4)),
+        )
+
+    space, codes = Space(), np.arange(3)[:, None]
+    arrays = count_codes(space, codes, table)
+    for row, code in enumerate(codes):
+        expected = dataclasses.asdict(count(space.decode(code), table))
+        assert {name: int(array[row]) for name, array in arrays.items()} == expected
+
+
+def test_codes_of_networks_that_are_no_chains_are_refused(
+    table: CountTable, references: ModuleType
+) -> None:
+    class Space(SearchSpace):
+        name = "skips"
+        parameters: Mapping[str, tuple[Choice, ...]] = {"width": (4, 8)}
+        slots = (Slot(("width",), references.Join),)
+
+    with pytest.raises(ValueError, match=r"`space` must make chains, but .*Join.* reads 2 tensors"):
+        count_codes(Space(), np.zeros((1, 1), dtype=np.int64), table)
+
+
+def test_readers_of_the_network_input_agree(table: CountTable, references: ModuleType) -> None:
+    dense, join = references.Dense(4, 6), references.Join(6)
+    with pytest.raises(ValueError, match=r"Node 1 takes \(6,\), but node 0 takes \(4,\)"):
+        count(wired((dense, (-1,)), (join, (0, -1))), table)
+
+
 @pytest.mark.parametrize(
     ("blocks", "message"),
     [
@@ -412,7 +497,15 @@ def corruptions() -> Iterator[tuple[str, Any]]:
     yield "foreign field", entry | {"latency": 1}
     yield "scalar for a line", entry | {"macs": 3}
     yield "line with a foreign field", entry | {"macs": {"fixed": 0, "slope": 1}}
-    yield "training without macs", entry | {"train": {"saves_input": True}}
+    yield "training not by pattern", entry | {"train": entry["train"]["1"]}
+    yield "a pattern missing", entry | {"train": {"1": entry["train"]["1"]}}
+    yield "no pattern", entry | {"train": {}}
+    yield "training without macs", entry | {"train": {"0": {}, "1": {"saves_input": [True]}}}
+    for name, value in (("saves_output", 1), ("saves_input", [1]), ("saves_input", [])):
+        changed = entry["train"]["1"] | {name: value}
+        yield f"{value} for {name}", entry | {"train": entry["train"] | {"1": changed}}
+    yield "a flag for a number", entry | {"operators": True}
+    yield "a fraction in a shape", entry | {"output_shape": [3.0]}
     yield "no shape", entry | {"output_shape": None}
     yield "text for a number", entry | {"params": "many"}
     yield "text in a line", entry | {"macs": {"fixed": "0", "per_example": 1}}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search_spaces import CorruptFileError, UnknownNameError
+from search_spaces import CorruptFileError, UncountedOperatorError, UnknownNameError
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,11 @@ def test_unknown_name_lists_the_known_ones(name: str, known: tuple[str, ...], me
 
 @pytest.mark.parametrize(
     ("error", "family"),
-    [(UnknownNameError, LookupError), (CorruptFileError, ValueError)],
+    [
+        (UnknownNameError, LookupError),
+        (CorruptFileError, ValueError),
+        (UncountedOperatorError, NotImplementedError),
+    ],
 )
 def test_errors_are_caught_as_what_they_are(
     error: type[Exception], family: type[Exception]

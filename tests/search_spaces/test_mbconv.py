@@ -32,14 +32,14 @@ def test_stem_by_hand(resolution: int, stride: int, out: int, table: CountTable)
     assert counts.activations == PerBatch(0, put_out)
     assert counts.flops == PerBatch(2 * w, 2 * out**2 * kernel + 4 * put_out)
     assert counts.access == PerBatch(kernel + 4 * w, c * resolution**2 + 5 * put_out)
-    assert counts.train.macs == PerBatch(0, 3 * out**2 * kernel)
-    assert counts.train_first.macs == PerBatch(0, 2 * out**2 * kernel)
-    assert counts.train.saved == PerBatch(2 * w, 2 * put_out)
+    assert counts.train["1"].macs == PerBatch(0, 3 * out**2 * kernel)
+    assert counts.train["0"].macs == PerBatch(0, 2 * out**2 * kernel)
+    assert counts.train["1"].saved == PerBatch(2 * w, 2 * put_out)
 
 
 @pytest.mark.parametrize(
     ("stride", "expansion", "squeeze", "width", "kernel"),
-    itertools.product((1, 2), (1, 3), (False, True), (8, 12), (3, 5)),
+    list(itertools.product((1, 2), (1, 3), (False, True), (8, 12), (3, 5))),
 )
 def test_inverted_bottleneck_by_hand(
     stride: int, expansion: int, squeeze: bool, width: int, kernel: int, table: CountTable
@@ -90,10 +90,10 @@ def test_inverted_bottleneck_by_hand(
     assert counts.activations == PerBatch(0, activations)
     assert counts.access == PerBatch(counts.weights, access)
     assert counts.flops == PerBatch(2 * channels, 2 * macs + elementwise)
-    assert counts.train.macs == PerBatch(0, 3 * macs)
+    assert counts.train["1"].macs == PerBatch(0, 3 * macs)
     first_macs = first * hidden if expansion > 1 else after * hidden * kernel**2
-    assert counts.train_first.macs == PerBatch(0, 3 * macs - first_macs)
-    assert counts.train.saved == PerBatch(2 * channels, saved)
+    assert counts.train["0"].macs == PerBatch(0, 3 * macs - first_macs)
+    assert counts.train["1"].saved == PerBatch(2 * channels, saved)
 
 
 def test_head_by_hand(table: CountTable) -> None:
@@ -104,10 +104,10 @@ def test_head_by_hand(table: CountTable) -> None:
     assert counts.activations == PerBatch(0, classes)
     assert counts.flops == PerBatch(0, 2 * w * classes + classes + w * resolution**2)
     assert counts.access == PerBatch(counts.params, w * resolution**2 + w + w + classes)
-    assert counts.train.macs == PerBatch(0, 3 * w * classes)
-    assert counts.train_first.macs == PerBatch(0, 2 * w * classes)
-    assert counts.train.saved == PerBatch(0, w)
-    assert not counts.train.saves_input
+    assert counts.train["1"].macs == PerBatch(0, 3 * w * classes)
+    assert counts.train["0"].macs == PerBatch(0, 2 * w * classes)
+    assert counts.train["1"].saved == PerBatch(0, w)
+    assert counts.train["1"].saves_input == (False,)
 
 
 def test_space_makes_the_network_that_its_choices_name() -> None:
@@ -171,6 +171,10 @@ def test_widths_are_one_list_for_all_stages_or_one_for_each(
         ({"width": ()}, "`width` is empty"),
         ({"kernel_size": ()}, "`kernel_size` is empty"),
         ({"squeeze": ()}, "`squeeze` is empty"),
+        ({"width": ((8,), ())}, "`width` is empty"),
+        ({"width": (8, 16.0)}, "`width` must be of type int; got 16.0"),
+        ({"strides": (1, 1.5)}, r"`strides` must list values of type int; got \(1, 1.5\)"),
+        ({"squeeze": (0, 1)}, r"`squeeze` must list values of type bool; got \(0, 1\)"),
     ],
 )
 def test_spaces_that_cannot_be_built_are_refused(fields: dict[str, Any], message: str) -> None:

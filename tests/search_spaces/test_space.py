@@ -180,7 +180,7 @@ def test_sampling_asks_for_every_parameter_in_order(space: SearchSpace) -> None:
 def test_a_union_gives_back_what_its_members_make(seed: int) -> None:
     union = DEFAULT["union"]
     assert isinstance(union, UnionSpace)
-    for member in union:
+    for member in union.members.values():
         architecture = member.decode(member.random_codes(1, np.random.default_rng(seed))[0])
         assert union.decode(union.codes_of(architecture)) == architecture
 
@@ -235,12 +235,29 @@ def test_architecture_wants_a_name_for_every_parameter() -> None:
         TINY_VIT.architecture(config)
 
 
+@each_default
+def test_architecture_takes_the_config_of_an_architecture(space: SearchSpace) -> None:
+    for codes in space.random_codes(20, np.random.default_rng(9)):
+        made = space.decode(codes)
+        config = made.config
+        if isinstance(space, UnionSpace):
+            config = {"space": made.space} | {f"{made.space}.{n}": v for n, v in config.items()}
+        assert space.architecture(config) == made
+        for name in config:
+            with pytest.raises(ValueError, match=f"does not say .*{name}"):
+                space.architecture({n: v for n, v in config.items() if n != name})
+
+
 @pytest.mark.parametrize(
     ("members", "message"),
     [
         ([], r"`members` must have distinct names, and at least one; got \[\]"),
         ([ViTSpace(), TINY_VIT], r"distinct names, and at least one; got \['vit', 'vit'\]"),
         ([ViTSpace(resolution=16), MBConvSpace()], r"same input shape; got .*\(1, 16, 16\)"),
+        (
+            [ViTSpace(), UnionSpace([MBConvSpace()])],
+            r"`members` must not be unions; got \['mbconv'\]; list their members",
+        ),
     ],
 )
 def test_unions_that_cannot_be_made_are_refused(members: list[SearchSpace], message: str) -> None:

@@ -124,6 +124,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "other_operator": lambda: Function(lambda x: x + x if x.shape[0] == BATCHES[0] else x * x),
     "contiguous": lambda: Function(lambda x: x.contiguous(), 4),
     "plain": lambda: Function(lambda x: x[:], 4),
+    "relu_of_the_input_in_place": lambda: Function(lambda x: F.relu(x, inplace=True), 4),
     "relu": lambda: InPlace(False),
     "relu_in_place": lambda: InPlace(True),
 }
@@ -159,10 +160,10 @@ def test_a_users_block_is_counted_by_hand() -> None:
     # While the two sides are multiplied: input, both sides and their product.
     assert counts.peak == PerBatch(0, width + 3 * hidden)
     # The ReLU and tanh by their outputs, and what the last layer reads.
-    assert counts.train.saved == PerBatch(0, 3 * hidden)
-    assert counts.train.saves_input
-    assert counts.train.macs == PerBatch(0, 3 * weights)
-    assert counts.train_first.macs == PerBatch(0, 3 * weights - 2 * width * hidden)
+    assert counts.train["1"].saved == PerBatch(0, 3 * hidden)
+    assert counts.train["1"].saves_input == (True,)
+    assert counts.train["1"].macs == PerBatch(0, 3 * weights)
+    assert counts.train["0"].macs == PerBatch(0, 3 * weights - 2 * width * hidden)
 
 
 def test_a_users_block_is_counted_as_pytorch_does(references: ModuleType) -> None:
@@ -172,7 +173,7 @@ def test_a_users_block_is_counted_as_pytorch_does(references: ModuleType) -> Non
     kept = references.saved_elements(block.build(), references.batch_of(block, batch, "cpu", True))
     assert counts.access.at(batch) == tally.moved
     assert counts.peak.at(batch) == tally.peak
-    assert (counts.train.saved.at(batch), (True,), False) == kept
+    assert (counts.train["1"].saved.at(batch), (True,), False) == kept
 
 
 @pytest.mark.parametrize(
@@ -246,3 +247,10 @@ def test_an_operator_in_place_moves_as_much_as_one_that_is_not() -> None:
     table = CountTable()
     assert table[Named("relu_in_place")].access == table[Named("relu")].access
     assert table[Named("relu")].access == PerBatch(16, 4 * 12)
+
+
+def test_an_input_changed_in_place_is_still_the_input() -> None:
+    trace, _ = traces(Named("relu_of_the_input_in_place"))
+    assert trace.inputs == trace.operations[0].inputs
+    assert trace.inputs[0].source == "input"
+    assert trace.operations[0].outputs[0] is trace.operations[1].inputs[0]

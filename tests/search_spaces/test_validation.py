@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from search_spaces.validation import check_multiple, check_odd, check_one_of, check_positive
+from search_spaces.validation import (
+    check_items,
+    check_multiple,
+    check_odd,
+    check_one_of,
+    check_positive,
+    check_type,
+    check_whole,
+)
 
 
 @pytest.mark.parametrize("value", [1, 0.5, (1, 2), [3]])
@@ -29,6 +37,35 @@ def test_positive_takes_numbers_above_zero_and_lists_of_them(value: Any) -> None
 def test_positive_refuses_the_rest(value: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_positive(SimpleNamespace(depth=1, width=value), "depth", "width")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (0, "`width` must be a number above 0; got 0"),
+        (8.0, "`width` must be of type int; got 8.0"),
+        ((8,), r"`width` must be of type int; got \(8,\)"),
+        (True, "got True"),
+    ],
+)
+def test_whole(value: Any, message: str) -> None:
+    assert check_whole(SimpleNamespace(width=8), "width") is None
+    with pytest.raises(ValueError, match=message):
+        check_whole(SimpleNamespace(width=value), "width")
+
+
+@pytest.mark.parametrize(("kind", "value"), [(bool, 1), (int, True), (int, 1.0), (str, None)])
+def test_type_is_the_very_type(kind: type, value: Any) -> None:
+    assert check_type(SimpleNamespace(field=kind()), kind, "field") is None
+    with pytest.raises(ValueError, match=f"`field` must be of type {kind.__name__}; got {value}"):
+        check_type(SimpleNamespace(field=value), kind, "field")
+
+
+@pytest.mark.parametrize("value", [(1, True), [1.0], ("1",), 1, "1", None])
+def test_items(value: Any) -> None:
+    assert check_items(SimpleNamespace(sizes=(1, 2), none=[]), int, "sizes", "none") is None
+    with pytest.raises(ValueError, match="`sizes` must list values of type int; got"):
+        check_items(SimpleNamespace(sizes=value), int, "sizes")
 
 
 def test_multiple() -> None:

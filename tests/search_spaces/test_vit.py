@@ -52,8 +52,8 @@ def test_patch_embedding_by_hand(
     assert counts.access == PerBatch(
         kernel + d + n * d, c * resolution**2 + patches * d + joined + 2 * n * d
     )
-    assert counts.train.macs == PerBatch(0, 3 * patches * kernel)
-    assert counts.train_first.macs == PerBatch(0, 2 * patches * kernel)
+    assert counts.train["1"].macs == PerBatch(0, 3 * patches * kernel)
+    assert counts.train["0"].macs == PerBatch(0, 2 * patches * kernel)
     assert counts.output_shape == (n, d)
 
 
@@ -74,10 +74,12 @@ def test_transformer_layer_by_hand(n: int, d: int, heads: int, f: int, table: Co
     assert counts.access == PerBatch(
         counts.params, norms + residuals + projections + attention + 4 * scores + mlp
     )
-    assert counts.train.macs == counts.train_first.macs == PerBatch(0, 3 * macs)
+    assert counts.train["1"].macs == counts.train["0"].macs == PerBatch(0, 3 * macs)
     statistics = 4 * n + heads * n
     kept = {"norms": 2, "q": 1, "k": 1, "v": 1, "attended": 1, "between": 1}
-    assert counts.train.saved == PerBatch(0, statistics + sum(kept.values()) * n * d + 2 * n * f)
+    assert counts.train["1"].saved == PerBatch(
+        0, statistics + sum(kept.values()) * n * d + 2 * n * f
+    )
     assert counts.output_shape == (n, d)
 
 
@@ -93,7 +95,7 @@ def test_head_by_hand(pool: str, table: CountTable) -> None:
     mean_traffic = {"cls": 0, "mean": n * d + d}[pool]
     assert counts.access == PerBatch(counts.params, 2 * n * d + mean_traffic + d + classes)
     kept = {"cls": n * d, "mean": d}[pool]
-    assert counts.train.saved == PerBatch(0, 2 * n + kept)
+    assert counts.train["1"].saved == PerBatch(0, 2 * n + kept)
 
 
 @pytest.mark.parametrize(
@@ -202,6 +204,7 @@ def test_layers_that_are_not_there_have_no_say() -> None:
         ({"depth": (0, 2)}, "`depth` must be a number above 0; got 0"),
         ({"mlp_ratio": (0.01,)}, "`mlp_width` must be a number above 0; got 0"),
         ({"classes": 0}, "`classes` must be a number above 0; got 0"),
+        ({"depth": (1, 2.5)}, r"`depth` must list values of type int; got \(1, 2.5\)"),
     ],
 )
 def test_spaces_that_cannot_be_built_are_refused(fields: dict[str, Any], message: str) -> None:

@@ -1,0 +1,40 @@
+"""Holds a finished run of examples/digits.toml to what the README promises of it."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import optuna
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+run = Path(sys.argv[1])
+pareto = json.loads((run / "pareto.json").read_text())
+members = pareto["candidates"]
+best = min(members, key=lambda member: member["quality"]["value"])
+study = optuna.load_study(study_name=None, storage=f"sqlite:///{run / 'study.db'}")
+complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+trained = {t.user_attrs["candidate"]: t for t in complete if "repeats" not in t.user_attrs}
+families = Counter(trial.params["space"] for trial in trained.values())
+
+print(f"trained {dict(families)}; best by validation has test accuracy {best['test_accuracy']:.2%}")
+failures = [
+    message
+    for message, holds in {
+        "fewer than 40 distinct candidates were trained": len(trained) >= 40,
+        "the set counts other candidates than the study": pareto["evaluated"] == len(trained),
+        "a family was never trained": set(families) == {"vit", "mbconv"},
+        "the best member by validation is below 95 % on test data": best["test_accuracy"] >= 0.95,
+        "a member has no test accuracy": all(m["test_accuracy"] is not None for m in members),
+        "a member was not measured whole": all(
+            m["measured"]["latency_s@local"]["provenance"] == "measured" for m in members
+        ),
+        "a member has fewer than eleven indicators": all(
+            len(m["indicators"]) >= 11 for m in members
+        ),
+    }.items()
+    if not holds
+]
+for failure in failures:
+    print(f"FAILED: {failure}")
+sys.exit(bool(failures))

@@ -1,0 +1,262 @@
+"""What each command of ``hwnas`` does; the parser names them."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.errors import ExperimentError, VerificationError
+from nas.progress import Reporter
+from search_spaces import Architecture, TrainingSetup, UnknownNameError
+
+__all__ = [
+    "cost",
+    "doctor",
+    "export",
+    "pareto",
+    "profile_list",
+    "profile_measure",
+    "profile_show",
+    "search",
+]
+
+
+def search(options: Namespace) -> int:
+    """``hwnas search``."""
+    from nas.experiment import Experiment
+    from nas.rendering import print_pareto
+    from nas.search import free_folder, run_experiment
+
+    overrides = list(options.set)
+    if options.trials is not None:
+        overrides.append(f"search.trials={options.trials}")
+    experiment = Experiment.load(Path(options.experiment), overrides)
+    if options.resume and not options.out:
+        raise ExperimentError("`--resume` needs --out, the folder of the run to go on with.")
+    folder = Path(options.out) if options.out else free_folder(experiment.name)
+    report = Reporter()
+    outcome = run_experiment(experiment, folder, resume=options.resume, report=report)
+    if options.json:
+        _print_json(outcome.pareto.to_json())
+    else:
+        print_pareto(outcome.pareto)
+    report.line(
+        f"Trained {outcome.trained} distinct candidates ({outcome.failed} more failed, "
+        f"{outcome.over_budget} proposals were over a budget and {outcome.repeats} known already). "
+        f"The run is in {outcome.folder}; export with: hwnas export {outcome.folder} --pick knee"
+    )
+    return 0
+
+
+def pareto(options: Namespace) -> int:
+    """``hwnas pareto``."""
+    from nas.rendering import print_pareto
+    from nas.run_folder import RunFolder
+
+    found = RunFolder.open(Path(options.run)).read_pareto()
+    if options.json:
+        _print_json(found.to_json())
+    else:
+        print_pareto(found)
+    return 0
+
+
+def cost(options: Namespace) -> int:
+    """``hwnas cost``."""
+    from hw_profiles.store import Store
+    from nas.pricing import local_pricer
+    from nas.rendering import print_indicators
+
+    architecture = _architecture(Path(options.architecture), options.candidate)
+    store = Store()
+    pricer = local_pricer(architecture, store, TrainingSetup(options.batch_size))
+    values = pricer.price(architecture)
+    store.save_counts(pricer.counts)
+    if options.json:
+        indicators = {name: value.to_json() for name, value in values.items()}
+        _print_json(
+            {
+                "id": architecture.id,
+                "architecture": architecture.to_json(),
+                "indicators": indicators,
+            }
+        )
+        return 0
+    print(f"{architecture.id}, space {architecture.space}, {len(architecture)} blocks")
+    print_indicators(values)
+    if "latency_s@local" not in values:
+        Reporter().line(
+            "latency_s@local is not available: no table of this machine holds its blocks. "
+            "Measure one with `hwnas profile measure EXPERIMENT.toml`."
+        )
+    return 0
+
+
+def _architecture(path: Path, candidate: str | None) -> Architecture:
+    from hw_profiles.files import read_json
+    from nas.run_folder import RunFolder
+
+    if path.is_dir():
+        if candidate is None:
+            raise ExperimentError(f"{path} is a run: name one of its members, or knee, after it.")
+        picked = RunFolder.open(path).read_pareto().pick(candidate)
+        if len(picked) != 1:
+            raise ExperimentError("`hwnas cost` prices one architecture; name one member.")
+        return picked[0].architecture
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"There is no architecture {path}; give a JSON file, or a run folder and a member."
+        )
+    data = read_json(path)
+    if isinstance(data, dict) and "architecture" in data:
+        data = data["architecture"]  # What `hwnas cost --json` printed.
+    return Architecture.from_json(data)
+
+
+def export(options: Namespace) -> int:
+    """``hwnas export``."""
+    from nas.export import export_members, verify_export
+    from nas.run_folder import RunFolder
+
+    run = RunFolder.open(Path(options.run))
+    members = run.read_pareto().pick(options.pick)
+    folder = Path(options.out) if options.out else run.exports
+    report = Reporter()
+    results, failures = [], []
+    for member in members:
+        try:
+            if options.verify_only:
+                result = verify_export(run, member, folder / f"{member.id}.onnx")
+            else:
+                result = export_members(run, [member], folder)[0]
+        except VerificationError as error:
+            failures.append(str(error))
+            continue
+        results.append(result)
+        if not options.json:
+            print(
+                f"{result.file}: verified; largest difference {result.absolute:.1e} absolute, "
+                f"{result.relative:.1e} relative; test accuracy {result.test_accuracy_onnx:.2%} "
+                f"(PyTorch {result.test_accuracy_torch:.2%}); latency "
+                f"{1e3 * min(result.measured_s):.4g} to {1e3 * max(result.measured_s):.4g} ms "
+                f"measured, {1e3 * result.predicted_s:.4g} ms predicted"
+            )
+    if options.json:
+        _print_json([asdict(result) for result in results])
+    report.line(f"{len(results)} of {len(members)} verified.")
+    if failures:
+        raise VerificationError("\n".join(failures))
+    return 0
+
+
+def profile_measure(options: Namespace) -> int:
+    """``hwnas profile measure``."""
+    from hw_profiles.store import Store
+    from nas.datasets import DATASETS
+    from nas.experiment import Experiment
+    from nas.pricing import count_space, measure
+    from nas.rendering import print_certificate
+
+    experiment = Experiment.load(Path(options.experiment), options.set)
+    space = experiment.space(DATASETS[experiment.task.dataset]())
+    store, report = Store(), Reporter()
+    counts = count_space(space, store, report)
+    print_certificate(measure(space, experiment.measurement, counts, store, report))
+    return 0
+
+
+def profile_list(options: Namespace) -> int:
+    """``hwnas profile list``."""
+    from hw_profiles.store import Store
+    from nas.rendering import print_rows
+
+    tables = Store().local_tables()
+    if options.json:
+        _print_json([_summary(table) for table in tables.values()])
+        return 0
+    rows = []
+    for table in tables.values():
+        score = table.certificate.families["all"] if table.certificate else None
+        rows.append(
+            [
+                "local",
+                table.setting.name,
+                table.space,
+                str(len(table.entries)),
+                str(table.conditions["date"]),
+                f"{score.within_10:.0%} of {score.n}" if score else "none",
+            ]
+        )
+    headings = ["profile", "setting", "space", "blocks", "measured", "certificate within 10 %"]
+    print_rows(headings, rows)
+    if not rows:
+        Reporter().line("No table yet: `hwnas search` makes one, or `hwnas profile measure`.")
+    return 0
+
+
+def profile_show(options: Namespace) -> int:
+    """``hwnas profile show``."""
+    from hw_profiles.store import Store
+    from nas.indicators import PROFILES
+    from nas.rendering import print_certificate, print_rows
+
+    if options.profile not in PROFILES:
+        raise UnknownNameError("profile", options.profile, PROFILES)
+    tables = Store().local_tables()
+    if not tables:
+        raise FileNotFoundError(
+            "The profile local has no table yet. Make one with `hwnas profile measure "
+            "EXPERIMENT.toml`; `hwnas search` makes one by itself."
+        )
+    if options.json:
+        _print_json([_summary(table, options.entries) for table in tables.values()])
+        return 0
+    for table in tables.values():
+        print_certificate(table)
+        if options.entries:
+            rows = [
+                [key, f"{1e6 * t.value_s:.2f}", f"{1e6 * t.low_s:.2f}", f"{1e6 * t.high_s:.2f}"]
+                for key, t in table.entries.items()
+            ]
+            print_rows(["block", "us", "low", "high"], rows)
+    return 0
+
+
+def _summary(table: Any, entries: bool = False) -> dict[str, Any]:
+    certificate = table.certificate
+    families = certificate.families if certificate else {}
+    summary = {
+        "profile": "local",
+        "setting": table.setting.name,
+        "device": table.device.to_json(),
+        "space": table.space,
+        "blocks": len(table.entries),
+        "measured": table.conditions["date"],
+        "energy": False,
+        "conditions": dict(table.conditions),
+        "certificate": {name: asdict(score) for name, score in families.items()},
+    }
+    if entries:
+        summary["entries"] = {key: asdict(timing) for key, timing in table.entries.items()}
+    return summary
+
+
+def doctor(options: Namespace) -> int:
+    """``hwnas doctor``."""
+    from hw_profiles.store import Store
+    from nas.doctor import checks
+
+    found = checks(Store())
+    if options.json:
+        _print_json([asdict(check) for check in found])
+    else:
+        for check in found:
+            print(f"{'ok  ' if check.ok else 'WARN'} {check.name}: {check.detail}")
+    return 0
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=1, allow_nan=False))

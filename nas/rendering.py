@@ -1,0 +1,123 @@
+"""Tables for people: what is stored in SI is shown in the units that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from hw_profiles import LatencyTable, Score
+from nas.indicators import Value, indicator
+from nas.pareto import ParetoSet
+
+__all__ = ["print_certificate", "print_indicators", "print_pareto", "print_rows"]
+
+
+def _console(width: int) -> Console:
+    """Stdout, wide enough that no row is cut where it is no terminal."""
+    console = Console(highlight=False, soft_wrap=True)
+    return console if console.is_terminal else Console(highlight=False, width=width)
+
+
+def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
+    """Prints a table; every column but the first is aligned right."""
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    widths = [max(len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
+    _console(max(sum(widths) + 3 * len(widths), len(title) + 1)).print(table)
+
+
+def _number(value: float) -> str:
+    if value == int(value) and abs(value) < 1e6:
+        return f"{int(value)}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
+
+
+def print_pareto(pareto: ParetoSet) -> None:
+    """Prints the set: a member a row, quality, test accuracy and every indicator."""
+    if not pareto.members:
+        print("The Pareto set is empty: no feasible candidate was trained.")
+        return
+    names = list(pareto.members[0].indicators)
+    headings = ["id", "space", "val err %", "test acc %"]
+    for name in names:
+        headings.append(indicator(name).symbol + (" table" if "@" in name else ""))
+        if any(name in member.measured for member in pareto.members):
+            headings.append("measured")
+    rows = []
+    for member in pareto.members:
+        tested = "" if member.test_accuracy is None else f"{100 * member.test_accuracy:.1f}"
+        row = [member.id, member.architecture.space, f"{100 * member.quality:.1f}", tested]
+        for name in names:
+            value = member.indicators[name]
+            scale = indicator(name).scale
+            flag = "*" if value.provenance == "predicted" else ""
+            row.append(_number(value.value / scale) + flag)
+            if "measured" in headings and "@" in name:
+                whole = member.measured.get(name)
+                row.append(_number(whole.value / scale) if whole else "")
+        rows.append(row)
+    print_rows(headings, rows, "Pareto set across quality and every indicator")
+    share = len(pareto.members) / pareto.feasible
+    print(
+        f"{len(pareto.members)} of {pareto.feasible} feasible candidates ({share:.0%}) are in the "
+        f"set; {pareto.evaluated} were trained. Hypervolume {pareto.hypervolume:.4g} of the box "
+        f"from the best to the reference point ({pareto.hypervolume_method})."
+    )
+    if any(v.provenance == "predicted" for m in pareto.members for v in m.indicators.values()):
+        print("* A block of it was not timed but predicted.")
+
+
+def print_indicators(values: Mapping[str, Value]) -> None:
+    """Prints every indicator of one architecture with its interval, provenance and definition."""
+    rows = []
+    for name, value in values.items():
+        known = indicator(name)
+        exact = value.low is None or value.low == value.high
+        interval = "" if exact else f"{value.low:.4g} to {value.high:.4g}"
+        number = f"{value.value:,.0f}" if value.provenance == "exact" else f"{value.value:.4g}"
+        rows.append([name, number, known.unit, interval, value.provenance, known.phase])
+    headings = ["indicator", "value", "unit", "95 % interval", "provenance", "phase"]
+    print_rows(headings, rows, "At fp32 and batch 1; training at its own batch")
+
+
+def print_certificate(table: LatencyTable) -> None:
+    """Prints how a table was made and how wrong it is, by family."""
+    conditions = table.conditions
+    print(f"{table.name} on {table.device.name}, made {conditions['date']}")
+    print(
+        f"{len(table.entries)} blocks from {conditions['networks']} networks, "
+        f"{conditions['statistic']}; reference {1e3 * conditions['reference_s']:.4g} ms, its 5 to "
+        f"95 % range {conditions['reference_drift'] - 1:.0%}; timing noise "
+        f"{conditions['timing_noise']:.1%}; {conditions['blocks_unmeasured']} blocks not timed."
+    )
+    if table.certificate is None:
+        print("No certificate: its error is not known.")
+        return
+    rows = [[family, *_score_cells(score)] for family, score in table.certificate.families.items()]
+    headings = [
+        "family", "networks", "bias", "MAPE", "within 5 %", "A/A", "within 10 %", "at least",
+        "A/A", "tau", "A/A",
+    ]  # fmt: skip
+    print_rows(headings, rows, "Certificate: whole networks that the table was not fitted to")
+    print("A/A is the same network measured twice; at least: one-sided 95 % bound of the share.")
+
+
+def _score_cells(score: Score) -> list[str]:
+    return [
+        str(score.n),
+        f"{score.bias:+.1%}",
+        f"{score.mape:.1%}",
+        f"{score.within_5:.0%}",
+        f"{score.aa_within_5:.0%}",
+        f"{score.within_10:.0%}",
+        f"{score.within_10_low:.0%}",
+        f"{score.aa_within_10:.0%}",
+        f"{score.tau:.3f}",
+        f"{score.aa_tau:.3f}",
+    ]
