@@ -20,7 +20,8 @@ from nas.errors import ExperimentError, InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
 from nas.feasibility import Pool, feasible_pool
-from nas.indicators import Pricer, Value
+from nas.indicators import Pricer
+from nas.members import known_tests, measure_members, test_members
 from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
 from nas.progress import Bar, Reporter
@@ -172,7 +173,7 @@ class Search:
             pareto = self._finish(table)
         except KeyboardInterrupt as interrupt:
             self._stop_running(study)
-            self.folder.write_pareto(pareto_set(list(self.evaluated.values())))
+            self._write_untested()
             self.folder.finish("interrupted")
             raise InterruptedSearch(
                 f"Stopped after {self._done()} of {settings.trials} candidates; everything so far "
@@ -356,51 +357,19 @@ class Search:
             seconds=result.seconds,
         )  # fmt: skip
 
+    def _write_untested(self) -> None:
+        pareto = pareto_set(list(self.evaluated.values()))
+        known = known_tests(self.folder)
+        members = tuple(replace(m, test_accuracy=known.get(m.id)) for m in pareto.members)
+        self.folder.write_pareto(replace(pareto, members=members))
+
     def _finish(self, table: LatencyTable) -> ParetoSet:
         pareto = pareto_set(list(self.evaluated.values()))
-        tested = self._earlier_tests()
-        members = [self._test(member, tested) for member in pareto.members]
-        members = self._measure(members, table)
-        pareto = replace(pareto, members=tuple(members))
+        tested = test_members(self.folder, pareto.members, self.dataset)
+        members = measure_members(tested, table, self.experiment.measurement, self.report)
+        pareto = replace(pareto, members=members)
         self.folder.write_pareto(pareto)
         return pareto
-
-    def _earlier_tests(self) -> dict[str, float]:
-        """Test accuracies that an earlier part of the run wrote: each is computed once."""
-        if not self.folder.pareto.exists():
-            return {}
-        earlier = self.folder.read_pareto().members
-        return {m.id: m.test_accuracy for m in earlier if m.test_accuracy is not None}
-
-    def _test(self, member: Candidate, tested: dict[str, float]) -> Candidate:
-        from nas.training import accuracy, load_network, predict
-
-        if member.id not in tested:
-            network = load_network(member.architecture, self.folder.load_weights(member.id))
-            outputs = predict(network, self.dataset.test.images)
-            tested[member.id] = accuracy(outputs, self.dataset.test)
-        return replace(member, test_accuracy=tested[member.id])
-
-    def _measure(self, members: list[Candidate], table: LatencyTable) -> list[Candidate]:
-        from hw_profiles.measurement import time_networks
-
-        if not members:
-            return members
-        config = self.experiment.measurement
-        runtime = RUNTIMES[config.runtime](threads=config.threads)
-        with self.report.bar("Measuring members") as bar:
-            visits, _ = time_networks(
-                [member.architecture for member in members],
-                runtime,
-                progress=lambda done, total, left: bar(done, total),
-            )
-        reference_s = float(table.conditions["reference_s"])
-        result = []
-        for member, pair in zip(members, visits, strict=True):
-            seconds = [visit.p10 * reference_s for visit in pair]
-            value = Value(float(np.mean(seconds)), min(seconds), max(seconds), "measured")
-            result.append(replace(member, measured={"latency_s@local": value}))
-        return result
 
 
 def _suggest_with(trial: Trial) -> Suggest:
