@@ -137,12 +137,12 @@ def score(measured: Sequence[Measured]) -> Score:
 
 
 def kendall_tau(a: Sequence[float], b: Sequence[float]) -> float:
-    """Kendall's tau-b of two sequences; 0 for fewer than two values.
+    """Kendall's tau-b of two sequences; 0 where it is not defined, a sequence being constant.
 
     >>> kendall_tau([1, 2, 3], [1, 3, 2])
     0.3333333333333333
     """
-    if len(a) < 2:
+    if len(set(a)) < 2 or len(set(b)) < 2:
         return 0.0
     from scipy.stats import kendalltau
 

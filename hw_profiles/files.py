@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -64,7 +65,13 @@ def read_json(path: Path) -> Any:
     def refuse(token: str) -> None:
         raise CorruptFileError(f"{path} holds {token}, which is not a number that JSON knows.")
 
+    def number(token: str) -> float:
+        value = float(token)
+        if not math.isfinite(value):
+            refuse(token)
+        return value
+
     try:
-        return json.loads(path.read_bytes(), parse_constant=refuse)
+        return json.loads(path.read_bytes(), parse_constant=refuse, parse_float=number)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CorruptFileError(f"{path} is not JSON: {error}.") from error

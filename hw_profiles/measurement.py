@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -91,9 +92,10 @@ def plan_measurement(
         repeated = with_copies(host, space.blocks[index], counts, COPIES)
         if repeated is not None:
             networks.setdefault(repeated.id, repeated)
-    for row in space.random_codes(whole, rng):
-        architecture = space.decode(row)
-        networks.setdefault(architecture.id, architecture)
+    drawn = {a.id: a for a in map(space.decode, space.random_codes(2 * whole, rng))}
+    others = [architecture for key, architecture in drawn.items() if key not in networks]
+    # In a small space half of what is left is left for the certificate.
+    networks |= {a.id: a for a in others[: min(whole, len(others) // 2)]}
     wanted = {space.blocks[i] for i in chosen}
     return Plan(
         blocks=tuple(block for block in space.blocks if block in wanted),
@@ -132,8 +134,14 @@ def estimate_s(plan: Plan, runtime: Runtime, certificate: int) -> float:
     sample = plan.networks[:: max(1, len(plan.networks) // PILOT)]
     start = time.monotonic()
     time_networks(sample, runtime)
-    each = (time.monotonic() - start) / len(sample)
-    return each * (len(plan.networks) + certificate)
+    first = time.monotonic()
+    time_networks(sample, runtime)
+    again = time.monotonic() - first
+    # The first time, the graph of each block is made; after that it is known.
+    blocks = len({block for network in sample for block in network.blocks})
+    each_block = max(0.0, first - start - again) / blocks
+    networks = len(plan.networks) + certificate
+    return again / len(sample) * networks + each_block * len(plan.blocks)
 
 
 def certify(
@@ -145,8 +153,10 @@ def certify(
     networks: int = 40,
     progress: Progress | None = None,
     clock: Clock = time.perf_counter,
-) -> Certificate:
+) -> Certificate | None:
     """Measures networks that a table was not fitted to, each twice.
+
+    ``None`` where the space has no other network: the error of such a table is not known.
 
     Args:
         table: The frozen table; the networks are drawn with its checksum as the seed.
@@ -167,6 +177,8 @@ def certify(
             drawn.setdefault(architecture.id, architecture)
         if len(drawn) == networks:
             break
+    if not drawn:
+        return None
     visits, _ = time_networks(list(drawn.values()), runtime, progress=progress, clock=clock)
     reference_s = float(table.conditions["reference_s"])
     measured = []
@@ -201,7 +213,7 @@ def time_networks(
     rng = np.random.default_rng(seed)
     visits: list[list[Visit]] = [[] for _ in jobs]
     total, done, start = len(jobs) * VISITS, 0, time.monotonic()
-    with on_one_core() as core:
+    with on_one_core() if runtime.setting.threads == 1 else nullcontext() as core:
         reference = prepare_reference(runtime)
         for _ in range(VISITS):
             for index in rng.permutation(len(jobs)):
@@ -225,9 +237,11 @@ def _spread_sample(blocks: Sequence[Block], counts: CountTable, limit: int) -> N
     points = np.concatenate([features, apart], axis=1)
     chosen = [int(np.argmin(np.linalg.norm(points - points.mean(0), axis=1)))]
     distance = np.linalg.norm(points - points[chosen[0]], axis=1)
+    distance[chosen] = -1  # Equal counts are at distance 0, and still another block.
     while len(chosen) < limit:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
+        distance[chosen] = -1
     return np.array(sorted(chosen))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -196,7 +197,7 @@ def _latency(path: Path, table: LatencyTable, example: Any) -> tuple[float, floa
     runtime = RUNTIMES[setting.runtime](threads=setting.threads, batch=setting.batch)
     reference = prepare_reference(runtime)
     scale = float(table.conditions["reference_s"])
-    with on_one_core():
+    with on_one_core() if setting.threads == 1 else nullcontext():
         first, second = (
             visit(lambda: run_onnx(None, feed), reference).p10 * scale for _ in range(2)
         )

@@ -37,6 +37,7 @@ def ready_table(
     table, reason = store.valid_table(local_device(), setting, space)
     if table is not None:
         report.line(f"Latency table: kept from {table.conditions['date']} ({setting.name}).")
+        report.line(describe_table(table))
         return table
     report.line(f"Latency table: {reason}, so it is measured now.")
     return measure(space, config, counts, store, report)

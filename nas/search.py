@@ -20,7 +20,7 @@ from nas.errors import ExperimentError, InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
 from nas.feasibility import Pool, feasible_pool
-from nas.indicators import Pricer
+from nas.indicators import INDICATORS, Pricer
 from nas.members import known_tests, measure_members, test_members
 from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
@@ -110,6 +110,10 @@ def run_experiment(
         run = None
         try:
             counts = count_space(space, store, report)
+            # Budgets that need no table can be refused before one is measured.
+            exact = {k: v for k, v in experiment.budgets.items() if k in INDICATORS}
+            setup = experiment.training_setup
+            feasible_pool(space, Pricer(counts, setup, {}), exact, experiment.seed)
             table = ready_table(space, experiment, counts, store, report)
         except KeyboardInterrupt as interrupt:
             raise InterruptedSearch(

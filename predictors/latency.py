@@ -7,6 +7,7 @@ logarithm of the block times, from counts of the block, and every price they ent
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,10 +73,10 @@ class LatencyPredictor:
             ValueError: A block is missing and too few are measured to predict it.
         """
         total, variance, missing = self.table.overhead.value_s, 0.0, []
-        for block in architecture.blocks:
+        for block, uses in Counter(architecture.blocks).items():
             seconds, spread = self._block(block)
-            total += seconds
-            variance += spread**2
+            total += uses * seconds
+            variance += (uses * spread) ** 2  # The same error each time.
             if block not in self.table:
                 missing.append(block_key(block))
         certificate = self.table.certificate
@@ -115,7 +116,13 @@ class LatencyPredictor:
         from sklearn.pipeline import make_pipeline
         from sklearn.preprocessing import StandardScaler
 
-        kernel = DotProduct() + ConstantKernel() * RBF(length_scale=2.0) + WhiteKernel(0.01)
+        wide = (1e-9, 1e9)
+        kernel = (
+            DotProduct(sigma_0_bounds=wide)
+            + ConstantKernel(constant_value_bounds=wide)
+            * RBF(length_scale=2.0, length_scale_bounds=(1e-3, 1e6))
+            + WhiteKernel(0.01, noise_level_bounds=wide)
+        )
         process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
         floor = 1e-3 * max(self.table[block].value_s for block in measured)
         seconds = np.log([max(self.table[block].value_s, floor) for block in measured])

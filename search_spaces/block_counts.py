@@ -148,6 +148,8 @@ class CountTable:
     """
 
     def __init__(self, entries: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        if not isinstance(entries, Mapping | None):
+            raise CorruptFileError(f"A count table is an object, not {type(entries).__name__}.")
         self._entries = {
             key: BlockCounts.from_json(value) for key, value in (entries or {}).items()
         }

@@ -171,7 +171,9 @@ def _batch_norm(out: TracedTensor, x: TracedTensor, *args: object, **kwargs: obj
     return Cost(elementwise=3 * elements(out) + 2 * channels, kept=(Kept(x), Kept(2 * channels)))
 
 
-def _softmax(out: TracedTensor, x: TracedTensor, dim: int = -1, **kwargs: object) -> Cost:
+def _softmax(out: TracedTensor, x: TracedTensor, dim: int | None = None, **kwargs: object) -> Cost:
+    if dim is None:
+        raise ValueError("`softmax` must be given `dim`.")
     rows = elements(out) // out.shape[dim]
     return Cost(elementwise=4 * elements(out) - rows, kept=(Kept(out),))
 

@@ -259,7 +259,9 @@ class _Tracer(TorchFunctionMode):
     def _traced(self, value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return self.ref(value)
-        if isinstance(value, torch.Size | list | tuple):
+        if isinstance(value, list):  # Kept a list: as an index it means something else.
+            return [self._traced(item) for item in value]
+        if isinstance(value, tuple):
             return tuple(self._traced(item) for item in value)
         if isinstance(value, dict):
             return {key: self._traced(item) for key, item in value.items()}

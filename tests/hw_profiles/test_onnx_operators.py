@@ -25,7 +25,7 @@ class Case:
     call: Callable[..., torch.Tensor]
     input: Shape = (3, 4)
     weights: tuple[Shape, ...] = ()
-    buffer: torch.Tensor | None = None
+    buffer: tuple[float, ...] | None = None
     persistent: bool = True
 
 
@@ -46,9 +46,7 @@ CASES = {
     "conv2d uneven": Case(
         lambda x, w: F.conv2d(x, w, None, (2, 1), (1, 0), (1, 2)), IMAGE, ((3, 4, 3, 2),)
     ),
-    "conv2d groups": Case(
-        lambda x, w: F.conv2d(x, w, padding=1, groups=2), IMAGE, ((6, 2, 3, 3),)
-    ),
+    "conv2d groups": Case(lambda x, w: F.conv2d(x, w, padding=1, groups=2), IMAGE, ((6, 2, 3, 3),)),
     "conv2d depthwise": Case(
         lambda x, w: F.conv2d(x, w, padding=2, groups=4), IMAGE, ((4, 1, 5, 5),)
     ),
@@ -70,7 +68,7 @@ CASES = {
         lambda x, m, w, b, v: F.batch_norm(x, m, v, w, b, eps=1e-3),
         IMAGE,
         STATISTICS,
-        torch.tensor([0.5, 1.0, 2.0, 3.0]),
+        (0.5, 1.0, 2.0, 3.0),
     ),
     "softmax": Case(lambda x: F.softmax(x, -1)),
     "softmax dim": Case(lambda x: x.softmax(dim=1)),
@@ -91,7 +89,7 @@ CASES = {
     "sub number": Case(lambda x: x - 3),
     "mul": Case(lambda x, w: x * w, weights=((4,),)),
     "mul number": Case(lambda x: 2 * x),
-    "mul buffer": Case(lambda x, b: x * b, buffer=torch.tensor([1.0, -2.0, 3.0, 0.5])),
+    "mul buffer": Case(lambda x, b: x * b, buffer=(1.0, -2.0, 3.0, 0.5)),
     "div": Case(lambda x, w: x / (w * w + 1), weights=((4,),)),
     "div number": Case(lambda x: x / 3),
     "getitem int": Case(lambda x: x[:, 1]),
@@ -126,6 +124,8 @@ CASES = {
     "nothing": Case(lambda x: x),
 }
 
+WORDED = "must|cannot|can only|needs|Only"
+
 UNWRITABLE = {
     "attention causal": Case(lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True)),
     "attention mask": Case(
@@ -137,7 +137,7 @@ UNWRITABLE = {
     "attention grouped": Case(
         lambda x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True), (2, 3, 4)
     ),
-    "tensor index": Case(lambda x, i: x[:, i], buffer=torch.tensor([2, 0])),
+    "tensor index": Case(lambda x, i: x[:, i], buffer=(2, 0)),
     "list index": Case(lambda x: x[:, [2, 0]]),
     "list index of a weight": Case(lambda x, w: x + w[[0, 1]], (2, 4), ((3, 4),)),
     "ellipsis": Case(lambda x: x[..., 0]),
@@ -151,9 +151,11 @@ UNWRITABLE = {
     "softmax without axis": Case(lambda x: F.softmax(x, None), (2, 3, 4)),
     "mean of all": Case(lambda x: x * x.mean()),
     "batch_norm without weight": Case(
-        lambda x, m, v: F.batch_norm(x, m, v), IMAGE, ((4,),), torch.ones(4)
+        lambda x, m, v: F.batch_norm(x, m, v), IMAGE, ((4,),), (1.0, 1.0, 1.0, 1.0)
     ),
-    "buffer outside the state": Case(lambda x, b: x + b, buffer=torch.ones(4), persistent=False),
+    "buffer outside the state": Case(
+        lambda x, b: x + b, buffer=(1.0, 1.0, 1.0, 1.0), persistent=False
+    ),
 }
 
 
@@ -179,8 +181,8 @@ class _Call(nn.Module):
             [nn.Parameter(torch.randn(shape), requires_grad=False) for shape in case.weights]
         )
         self.buffer: torch.Tensor | None
-        copy = None if case.buffer is None else case.buffer.to(torch.empty(0).device)
-        self.register_buffer("buffer", copy, persistent=case.persistent)
+        values = None if case.buffer is None else torch.tensor(case.buffer)
+        self.register_buffer("buffer", values, persistent=case.persistent)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         last = () if self.buffer is None else (self.buffer,)
@@ -221,5 +223,5 @@ def test_operator_equals_torch(case: str) -> None:
 @pytest.mark.parametrize("case", UNWRITABLE)
 def test_what_cannot_be_written_raises(case: str) -> None:
     network = Network(Architecture("cases", {}, chain([Call(case)]))).eval()
-    with pytest.raises(ValueError, match=r"."):
+    with pytest.raises(ValueError, match=WORDED):
         write(network)

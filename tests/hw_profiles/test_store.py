@@ -1,0 +1,178 @@
+"""What is kept between runs, and when it no longer holds."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from torch import nn
+
+from hw_profiles import Certificate, Device, LatencyTable, Measured, Setting
+from hw_profiles import store as module
+from hw_profiles.store import Store
+from search_spaces import Block, CorruptFileError, CountTable, Shape, ViTSpace
+
+MakeTable = Callable[..., LatencyTable]
+SETTING = Setting("fake", "1.0")
+
+
+@dataclass(frozen=True, slots=True)
+class Dense(Block):
+    """A linear layer without bias."""
+
+    width: int
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((self.width,),)
+
+    def build(self) -> nn.Module:
+        return nn.Linear(self.width, self.width, bias=False)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+@pytest.fixture
+def table(vit: ViTSpace, make_table: MakeTable) -> LatencyTable:
+    """A table with a certificate."""
+    measured = (Measured("ab", "vit", 1.0, (1.0, 1.0)),)
+    return replace(make_table(vit), certificate=Certificate("2026-01-03", "seed", measured))
+
+
+def test_kept_table_is_valid_where_it_was_made(
+    store: Store, vit: ViTSpace, table: LatencyTable, device: Device
+) -> None:
+    path = store.save_table(table, vit)
+    assert path == store.table_path(SETTING, vit)
+    found, reason = store.valid_table(device, SETTING, vit)
+    assert found == table
+    assert found.certificate == table.certificate
+    assert reason == ""
+    assert store.local_tables() == {path: table}
+
+
+def test_reasons_for_no_table(
+    store: Store, vit: ViTSpace, table: LatencyTable, device: Device
+) -> None:
+    missing = "no table of fake-fp32-b1-t1 over space vit is kept"
+    assert store.valid_table(device, SETTING, vit) == (None, missing)
+    store.save_table(table, vit)
+    assert store.valid_table(replace(device, name="Fake 2"), SETTING, vit) == (
+        None,
+        "the kept table was made elsewhere (name: Fake 1 then, Fake 2 now)",
+    )
+    assert store.valid_table(device, replace(SETTING, version="2.0"), vit) == (
+        None,
+        "the kept table was made elsewhere (version: 1.0 then, 2.0 now)",
+    )
+    for other in (replace(SETTING, threads=2), replace(SETTING, batch=8)):
+        assert store.valid_table(device, other, vit)[1].startswith("no table of")
+    narrower = replace(vit, width=(32,))
+    assert store.valid_table(device, SETTING, narrower) == (None, missing)
+
+
+def test_memory_may_vary(store: Store, vit: ViTSpace, table: LatencyTable, device: Device) -> None:
+    store.save_table(table, vit)
+    assert store.valid_table(replace(device, memory_bytes=1), SETTING, vit) == (table, "")
+
+
+def test_corrupt_table_is_named(
+    store: Store, vit: ViTSpace, table: LatencyTable, device: Device
+) -> None:
+    path = store.save_table(table, vit)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CorruptFileError, match=path.name):
+        store.valid_table(device, SETTING, vit)
+    with pytest.raises(CorruptFileError, match=path.name):
+        store.local_tables()
+
+
+def test_tables_are_listed_newest_last(store: Store, vit: ViTSpace, table: LatencyTable) -> None:
+    dates = {1: "2026-03-01T00:00:00+00:00", 2: "2026-01-01T00:00:00+00:00"}
+    for threads, date in dates.items():
+        setting = replace(table.setting, threads=threads)
+        store.save_table(replace(table, setting=setting, conditions={"date": date}), vit)
+    assert [kept.setting.threads for kept in store.local_tables().values()] == [2, 1]
+
+
+def test_counts_are_kept(store: Store) -> None:
+    counts = store.counts()
+    assert len(counts) == 0
+    expected = counts[Dense(4)]
+    store.save_counts(counts)
+    assert counts.traced == 0
+    again = store.counts()
+    assert again[Dense(4)] == expected
+    assert again.traced == 0
+
+
+def test_counts_are_written_only_when_there_are_new_ones(store: Store) -> None:
+    store.save_counts(CountTable())
+    assert list(store.root.iterdir()) == []
+
+
+def test_counts_end_with_the_code_that_made_them(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = CountTable()
+    counts[Dense(4)]
+    store.save_counts(counts)
+    monkeypatch.setattr(module, "version", lambda name: "another")
+    assert len(store.counts()) == 0
+
+
+def test_counts_end_with_a_change_of_the_users_code(
+    store: Store, vit: ViTSpace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "users_space.py"
+    source.write_text("# before")
+
+    class UsersSpace(ViTSpace):
+        """A space of another file."""
+
+    UsersSpace.__module__ = "users_space"
+    fake = ModuleType("users_space")
+    fake.__file__ = str(source)
+    monkeypatch.setitem(sys.modules, "users_space", fake)
+    space = UsersSpace(patch_size=(4,), depth=(2,), width=(32,))
+    counts = CountTable()
+    counts[Dense(4)]
+    store.save_counts(counts, space)
+    assert len(store.counts(space)) == 1
+    assert len(store.counts()) == 0
+    source.write_text("# after")
+    assert len(store.counts(space)) == 0
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "NaN", '{"Dense(width=4)": {}}', '{"Dense(width=4)": 3}', "[1]", "3"]
+)
+def test_corrupt_counts_are_counted_again(store: Store, content: str) -> None:
+    counts = store.counts()
+    counts[Dense(4)]
+    store.save_counts(counts)
+    (path,) = (store.root / "counts").iterdir()
+    path.write_text(content)
+    assert len(store.counts()) == 0
+    assert not path.exists()
+
+
+def test_home_is_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWNAS_HOME", str(tmp_path / "home"))
+    assert Store().root == tmp_path / "home"
+    assert Store(tmp_path / "given").root == tmp_path / "given"
+
+
+def test_home_is_the_users_data_folder_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HWNAS_HOME", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert Store().root.name == "hwnas"

@@ -1,0 +1,50 @@
+"""Candidates and by how much they miss budgets."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nas.candidates import QUALITY, Candidate, violations
+from nas.indicators import Value
+
+
+def test_violations_by_hand() -> None:
+    values = {"macs": 150.0, "params": 10.0, "flops": 100.0}
+    budgets = {"macs": 100.0, "params": 20.0, "flops": 100.0}
+    # 150 / 100 - 1; 10 is below 20; exactly on a budget is within it.
+    assert violations(values, budgets) == {"macs": 0.5}
+
+
+def test_no_budget_no_violation() -> None:
+    assert violations({"macs": 1e30}, {}) == {}
+
+
+def test_a_budget_on_what_has_no_value_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        violations({"macs": 1.0}, {"params": 1.0})
+
+
+def test_the_quality_is_stated_as_an_error_to_minimise(
+    make_candidate: Callable[..., Candidate],
+) -> None:
+    assert QUALITY == {"name": "validation_error", "direction": "minimize"}
+    assert make_candidate(1, 0.25, macs=3.0).to_json()["quality"] == {
+        "name": "validation_error",
+        "value": 0.25,
+        "direction": "minimize",
+    }
+
+
+def test_a_candidate_round_trips_through_json(make_candidate: Callable[..., Candidate]) -> None:
+    candidate = replace(
+        make_candidate(3, 0.5, macs=3.0, params=4.0),
+        feasible=False,
+        violations={"macs": 0.5},
+        test_accuracy=0.75,
+        measured={"latency_s@local": Value(1e-3, 9e-4, 1.1e-3, "measured")},
+    )
+    again = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))
+    assert again == candidate
+    assert again.id == candidate.architecture.id

@@ -1,0 +1,316 @@
+"""Experiment files: what they may say, and what is said about the rest."""
+
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.datasets import Dataset
+from nas.errors import ExperimentError
+from nas.experiment import Experiment
+from nas.indicators import indicator_names
+from search_spaces import UnknownNameError
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
+
+
+def test_there_are_examples() -> None:
+    assert "digits.toml" in [path.name for path in EXAMPLES]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_an_example_loads_and_its_space_is_not_empty(path: Path, digits: Dataset) -> None:
+    experiment = Experiment.load(path)
+    assert experiment.name == path.stem
+    assert experiment.space(digits).size > experiment.search.trials
+
+
+def test_a_file_says_what_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(
+        'name = "x"\nseed = 7\n[spaces.vit]\ndepth = [1]\n[training]\nlearning_rate = 1e-2\n'
+        '[search]\nobjectives = ["flops"]\n[budgets]\n"latency_s@local" = 1e-3\nmacs = 5\n'
+    )
+    experiment = Experiment.load(path)
+    assert (experiment.name, experiment.seed) == ("x", 7)
+    assert experiment.spaces == {"vit": {"depth": [1]}}
+    assert experiment.training.learning_rate == 0.01
+    assert experiment.search.objectives == ("flops",)
+    assert experiment.budgets == {"latency_s@local": 1e-3, "macs": 5.0}
+    # What is not said takes its default.
+    assert experiment.search.sampler == "nsga2"
+    assert experiment.training.epochs == 10
+
+
+def test_space_holds_the_choices_of_the_file(
+    tiny: Callable[..., Experiment], digits: Dataset
+) -> None:
+    space = tiny().space(digits)
+    assert space.name == "vit+mbconv"
+    # (2 + 4) ratios x 2 widths x 2 heads x 2 pools, and 2 widths x 2 depths x 2 x 2.
+    assert space.size == 48 + 16
+    assert space.parameters["vit.width"] == (8, 16)
+    assert space.input_shape == (1, 8, 8)
+
+
+def test_training_setup_is_adamw_at_the_experiments_batch(tiny: Callable[..., Experiment]) -> None:
+    setup = tiny(training={"batch_size": 17}).training_setup
+    assert (setup.batch_size, setup.optimizer, setup.state_per_param) == (17, "adamw", 2)
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "nearest"),
+    [
+        ({"sede": 1}, "sede", "seed"),
+        ({"budget": {"macs": 1}}, "budget", "budgets"),
+        ({"search": {"trails": 3}}, "search.trails", "trials"),
+        ({"training": {"epoch": 3}}, "training.epoch", "epochs"),
+        ({"task": {"data_set": "digits"}}, "task.data_set", "dataset"),
+        ({"measurement": {"thread": 2}}, "measurement.thread", "threads"),
+    ],
+)
+def test_an_unknown_key_is_named_with_its_place_and_the_nearest(
+    tiny_data: dict[str, Any], change: dict[str, Any], place: str, nearest: str
+) -> None:
+    for key, value in change.items():
+        tiny_data[key] = tiny_data.get(key, {}) | value if isinstance(value, dict) else value
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_data(tiny_data, "my.toml")
+    message = str(caught.value)
+    assert "my.toml" in message
+    assert f"unknown key `{place}`" in message
+    assert f"Did you mean `{nearest}`?" in message
+
+
+@pytest.mark.parametrize(
+    ("space", "key", "nearest"), [("vit", "dept", "depth"), ("mbconv", "kernel", "kernel_size")]
+)
+def test_an_unknown_key_of_a_space_is_named_with_its_place_and_the_nearest(
+    digits: Dataset, space: str, key: str, nearest: str
+) -> None:
+    experiment = Experiment.from_data({"name": "x", "spaces": {space: {key: [3]}}})
+    with pytest.raises(ExperimentError) as caught:
+        experiment.space(digits)
+    message = str(caught.value)
+    assert f"`spaces.{space}.{key}`" in message
+    assert f"Did you mean `{nearest}`?" in message
+
+
+@pytest.mark.parametrize("key", ["input_channels", "resolution", "classes", "name"])
+def test_what_the_data_set_decides_is_no_key_of_a_space(digits: Dataset, key: str) -> None:
+    experiment = Experiment.from_data({"name": "x", "spaces": {"vit": {key: 3}}})
+    with pytest.raises(ExperimentError, match=f"Unknown key `spaces.vit.{key}`"):
+        experiment.space(digits)
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("search", "trials", "ten"),
+        ("search", "trials", "10"),
+        ("search", "trials", True),
+        ("search", "trials", 0),
+        ("search", "batch", 1.5),
+        ("search", "workers", 0),
+        ("search", "max_failed", 1.5),
+        ("search", "objectives", []),
+        ("search", "objectives", ["macs", "macs"]),
+        ("search", "objectives", "macs"),
+        ("search", "sampler", 3),
+        ("training", "epochs", 0),
+        ("training", "batch_size", 1),
+        ("training", "learning_rate", -1e-3),
+        ("training", "learning_rate", float("nan")),
+        ("training", "label_smoothing", 1.0),
+        ("budgets", "macs", "many"),
+        ("measurement", "certificate", 19),
+        ("measurement", "threads", "two"),
+        ("task", "dataset", ["digits"]),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_place(
+    tiny_data: dict[str, Any], section: str, key: str, value: Any
+) -> None:
+    tiny_data[section] = tiny_data.get(section, {}) | {key: value}
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_data(tiny_data, "my.toml")
+    assert f"my.toml: `{section}.{key}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "a b", 3])
+def test_a_name_is_one_that_a_folder_can_have(tiny_data: dict[str, Any], name: Any) -> None:
+    with pytest.raises(ExperimentError, match="`name`"):
+        Experiment.from_data(tiny_data | {"name": name})
+
+
+@pytest.mark.parametrize("key", ["name", "spaces"])
+def test_a_missing_key_is_named(tiny_data: dict[str, Any], key: str) -> None:
+    del tiny_data[key]
+    with pytest.raises(ExperimentError, match=f"`{key}` is missing"):
+        Experiment.from_data(tiny_data)
+
+
+def test_no_space_at_all_lists_the_known_ones(tiny_data: dict[str, Any]) -> None:
+    with pytest.raises(ExperimentError, match="vit, mbconv"):
+        Experiment.from_data(tiny_data | {"spaces": {}})
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"vit": {"depth": 3}},
+        {"vit": {"depth": []}},
+        {"vit": {"depth": [1.5]}},
+        {"vit": {"depth": ["2"]}},
+        {"vit": {"width": [10], "heads": [4]}},
+        {"vit": {"patch_size": [9]}},
+        {"vit": {"pool": "cls"}},
+        {"vit": {"pool": ["max"]}},
+        {"vit": {"mlp_ratio": [0]}},
+        {"vit": {"mlp_ratio": [float("inf")]}},
+        {"mbconv": {"kernel_size": [2]}},
+        {"mbconv": {"squeeze": [1.0]}},
+        {"mbconv": {"width": [[8], [8], [8]]}},
+        {"mbconv": {"width": [[8], 8]}},
+    ],
+    ids=str,
+)
+def test_choices_that_make_no_network_are_an_error_of_their_space(
+    digits: Dataset, choices: dict[str, Any]
+) -> None:
+    (space,) = choices
+    with pytest.raises(ExperimentError, match=f"spaces.{space}"):
+        Experiment.from_data({"name": "x", "spaces": choices}).space(digits)
+
+
+@pytest.mark.parametrize(
+    ("change", "known"),
+    [
+        ({"spaces": {"vti": {}}}, ["vit", "mbconv"]),
+        ({"search": {"objectives": ["mac"]}}, indicator_names()),
+        ({"search": {"objectives": ["latency_s"]}}, indicator_names()),
+        ({"search": {"objectives": ["latency_s@locale"]}}, ["local"]),
+        ({"search": {"sampler": "nsga"}}, ["nsga2", "nsga3", "tpe", "random"]),
+        ({"budgets": {"energy": 1}}, indicator_names()),
+        ({"task": {"dataset": "digit"}}, ["digits"]),
+    ],
+    ids=str,
+)
+def test_an_unknown_name_lists_the_known_ones(
+    tiny: Callable[..., Experiment], change: dict[str, Any], known: list[str]
+) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        tiny(**change)
+    for name in known:
+        assert name in str(caught.value)
+
+
+def test_an_unknown_runtime_lists_the_known_ones(tiny: Callable[..., Experiment]) -> None:
+    with pytest.raises(UnknownNameError, match="Known: onnxruntime"):
+        tiny(measurement={"runtime": "onnx"})
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+def test_a_budget_is_above_zero(tiny: Callable[..., Experiment], limit: float) -> None:
+    with pytest.raises(ExperimentError, match=r"`budgets\.macs` must be above 0"):
+        tiny(budgets={"macs": limit})
+
+
+def test_every_error_of_a_file_is_named_at_once(tiny_data: dict[str, Any]) -> None:
+    tiny_data["search"] |= {"trails": 3, "batch": 0}
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_data(tiny_data)
+    assert "search.trails" in str(caught.value)
+    assert "search.batch" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("search.trials=7", lambda e: e.search.trials == 7),
+        ("seed=5", lambda e: e.seed == 5),
+        ("name=other", lambda e: e.name == "other"),
+        ("search.sampler=tpe", lambda e: e.search.sampler == "tpe"),
+        ('search.sampler="random"', lambda e: e.search.sampler == "random"),
+        ('search.objectives=["flops"]', lambda e: e.search.objectives == ("flops",)),
+        ("spaces.vit.depth=[1]", lambda e: e.spaces["vit"]["depth"] == [1]),
+        ("training.learning_rate=1e-2", lambda e: e.training.learning_rate == 0.01),
+        ("budgets.macs=1e6", lambda e: e.budgets == {"macs": 1e6}),
+        ('budgets."latency_s@local"=1e-3', lambda e: e.budgets == {"latency_s@local": 1e-3}),
+        ("budgets.latency_s@local = 1e-3", lambda e: e.budgets == {"latency_s@local": 1e-3}),
+    ],
+)
+def test_an_override_replaces_one_key(
+    tiny_file: Callable[..., Path], override: str, expected: Callable[[Experiment], bool]
+) -> None:
+    experiment = Experiment.load(tiny_file(), [override])
+    assert expected(experiment)
+
+
+def test_the_last_override_counts(tiny_file: Callable[..., Path]) -> None:
+    overrides = ["search.trials=7", "search.trials=8"]
+    assert Experiment.load(tiny_file(), overrides).search.trials == 8
+
+
+@pytest.mark.parametrize(
+    "text", ["search.trials", "=3", " = 3", "name.first=x", "search..trials=3"]
+)
+def test_an_override_of_another_form_is_refused(tiny_file: Callable[..., Path], text: str) -> None:
+    with pytest.raises(ExperimentError):
+        Experiment.load(tiny_file(), [text])
+
+
+def test_an_override_of_an_unknown_key_is_refused(tiny_file: Callable[..., Path]) -> None:
+    with pytest.raises(ExperimentError, match=r"`search.trails`.*Did you mean `trials`"):
+        Experiment.load(tiny_file(), ["search.trails=3"])
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_to_toml_of_an_example_loads_as_the_same(path: Path, tmp_path: Path) -> None:
+    experiment = Experiment.load(path)
+    written = tmp_path / "again.toml"
+    written.write_text(experiment.to_toml())
+    again = Experiment.load(written)
+    assert again == experiment
+    assert again.to_toml() == experiment.to_toml()
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 2**31),
+    rate=st.floats(1e-300, 1e300),
+    trials=st.integers(1, 10**9),
+    objectives=st.lists(st.sampled_from(indicator_names()), min_size=1, unique=True),
+    budgets=st.dictionaries(st.sampled_from(indicator_names()), st.floats(1e-300, 1e300)),
+)
+def test_to_toml_is_the_inverse_of_reading(
+    seed: int, rate: float, trials: int, objectives: list[str], budgets: dict[str, float]
+) -> None:
+    experiment = Experiment.from_data(
+        {
+            "name": "x",
+            "seed": seed,
+            "spaces": {"vit": {"mlp_ratio": [0.5, 2]}, "mbconv": {"width": [[4], [8, 12]]}},
+            "training": {"learning_rate": rate},
+            "search": {"trials": trials, "objectives": objectives},
+            "budgets": budgets,
+        }
+    )
+    assert Experiment.from_data(tomllib.loads(experiment.to_toml())) == experiment
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"[spaces\n", b"\xff\xfe\x00"])
+def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_bytes(content)
+    with pytest.raises(ExperimentError, match=r"bad\.toml is not TOML"):
+        Experiment.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.toml"):
+        Experiment.load(tmp_path / "none.toml")

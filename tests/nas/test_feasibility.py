@@ -1,0 +1,130 @@
+"""What budgets leave of a space."""
+
+import re
+
+import numpy as np
+import pytest
+
+from nas.errors import NothingFeasibleError
+from nas.feasibility import POOL, feasible_pool
+from nas.indicators import Pricer
+from search_spaces import Architecture, MBConvSpace, TrainingSetup, UnionSpace
+
+
+def every_code(space: UnionSpace) -> np.ndarray:
+    """All codes: many stand for the same network."""
+    sizes = [len(choices) for choices in space.parameters.values()]
+    return np.stack([grid.ravel() for grid in np.indices(sizes)], axis=1)
+
+
+def every_network(space: UnionSpace) -> list[Architecture]:
+    codes = every_code(space)
+    _, first = np.unique(space.block_indices(codes), axis=0, return_index=True)
+    return [space.decode(code) for code in codes[first]]
+
+
+def test_without_budgets_everything_is_in_the_pool(
+    tiny_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    pool = feasible_pool(tiny_space, tiny_pricer, {}, seed=0)
+    assert pool.share == 1.0
+    assert len(pool.codes) == POOL
+
+
+def test_the_pool_holds_only_and_all_that_meets_the_budgets(
+    tiny_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    values = tiny_pricer.price_codes(tiny_space, every_code(tiny_space))
+    budgets = {
+        "macs": float(np.quantile(values["macs"], 0.5)),
+        "latency_s@local": float(np.quantile(values["latency_s@local"], 0.6)),
+    }
+    pool = feasible_pool(tiny_space, tiny_pricer, budgets, seed=0)
+    networks = every_network(tiny_space)
+    prices = [tiny_pricer.price(network) for network in networks]
+    feasible = {
+        network.id
+        for network, price in zip(networks, prices, strict=True)
+        if all(price[name].value <= limit for name, limit in budgets.items())
+    }
+    assert 0 < len(feasible) < len(networks) == 64
+    held = tiny_space.block_indices(pool.codes)
+    _, first = np.unique(held, axis=0, return_index=True)
+    assert {tiny_space.decode(code).id for code in pool.codes[first]} == feasible
+    # Every code is as likely as any other: the share is that of all codes.
+    meets = np.all([values[name] <= limit for name, limit in budgets.items()], axis=0)
+    assert pool.share == pytest.approx(meets.mean(), abs=0.02)
+    assert pool.share == pytest.approx(len(pool.codes) / POOL)
+
+
+def test_a_pool_follows_from_the_seed(tiny_space: UnionSpace, tiny_pricer: Pricer) -> None:
+    first, second, other = (
+        feasible_pool(tiny_space, tiny_pricer, {"macs": 1e4}, seed).codes for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, other)
+
+
+def test_an_impossible_budget_names_the_nearest_and_by_how_much(
+    tiny_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    macs = tiny_pricer.price_codes(tiny_space, every_code(tiny_space))["macs"]
+    least = sorted({int(value) for value in macs})
+    with pytest.raises(NothingFeasibleError) as caught:
+        feasible_pool(tiny_space, tiny_pricer, {"macs": least[0] / 3}, seed=0)
+    nearest = caught.value.nearest
+    assert len(nearest) == 3
+    # The cheapest network misses a third of its own cost by 200 %.
+    assert f"macs {least[0]:.4g}" in nearest[0]
+    assert "missed by +200.0%" in nearest[0]
+    missed = [float(re.search(r"by \+([0-9.]+)%", line).group(1)) for line in nearest]  # type: ignore[union-attr]
+    assert missed == sorted(missed)
+    ids = [line.split()[0] for line in nearest]
+    assert len(set(ids)) == 3
+    assert set(ids) <= {network.id for network in every_network(tiny_space)}
+    for line in (*nearest, "multiply-accumulates", tiny_space.name, "64 architectures"):
+        assert line in str(caught.value)
+
+
+def test_only_the_budgets_that_are_missed_are_named(
+    tiny_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    with pytest.raises(NothingFeasibleError) as caught:
+        feasible_pool(tiny_space, tiny_pricer, {"macs": 1.0, "params": 1e9}, seed=0)
+    for line in caught.value.nearest:
+        assert "macs " in line
+        assert "params" not in line
+
+
+def test_budgets_that_only_together_are_impossible(
+    tiny_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    # The fewest parameters are a CNN's, the fewest activations a transformer's.
+    values = tiny_pricer.price_codes(tiny_space, every_code(tiny_space))
+    budgets = {name: float(values[name].min()) for name in ("params", "activations")}
+    assert not np.all([values[name] <= limit for name, limit in budgets.items()], axis=0).any()
+    with pytest.raises(NothingFeasibleError) as caught:
+        feasible_pool(tiny_space, tiny_pricer, budgets, seed=0)
+    for name in budgets:
+        assert f"{name} <= " in str(caught.value)
+
+
+def test_a_corner_too_rare_to_be_drawn_is_found_by_mutation(tiny_pricer: Pricer) -> None:
+    # Ten stages, each with three widths, two kernels and two expansions: 12^10 networks. Only the
+    # least in every choice meets the budget, which 20,000 random draws do not hit.
+    member = MBConvSpace(
+        stem_width=(4,),
+        strides=(1,) * 10,
+        width=(4, 8, 12),
+        depth=(1,),
+        kernel_size=(3, 5),
+        expansion=(1, 2),
+        squeeze=(False,),
+    )
+    space = UnionSpace([member])
+    pricer = Pricer(tiny_pricer.counts, TrainingSetup(), {})
+    least = np.zeros((1, len(space.parameters)), dtype=np.int64)
+    budgets = {"macs": float(pricer.price_codes(space, least)["macs"][0])}
+    pool = feasible_pool(space, pricer, budgets, seed=0)
+    assert pool.share == 0.0
+    assert {space.decode(code).id for code in pool.codes} == {space.decode(least[0]).id}

@@ -1,0 +1,284 @@
+"""Pareto sets against brute force and against figures worked by hand."""
+
+import itertools
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nas.candidates import Candidate
+from nas.pareto import ParetoSet, pareto_set
+from search_spaces import CorruptFileError, UnknownNameError
+
+Make = Callable[..., Candidate]
+
+small = st.integers(0, 4).map(float)
+rows = st.lists(st.tuples(small, small, small), min_size=1, max_size=12)
+checked = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def build(make: Make, points: list[tuple[float, ...]]) -> list[Candidate]:
+    """Candidates by their numbers: the first is the quality."""
+    names = ("params", "macs", "flops", "activations", "model_bytes", "train_macs")
+    return [
+        make(width, point[0], **dict(zip(names, point[1:], strict=False)))
+        for width, point in enumerate(points, start=1)
+    ]
+
+
+def dominates(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return all(x <= y for x, y in zip(a, b, strict=True)) and a != b
+
+
+def brute_force(points: list[tuple[float, ...]]) -> list[int]:
+    """Indices of the points that no other dominates."""
+    return [
+        i for i, point in enumerate(points) if not any(dominates(other, point) for other in points)
+    ]
+
+
+def ids(candidates: Any) -> set[str]:
+    return {candidate.id for candidate in candidates}
+
+
+@checked
+@given(points=rows)
+def test_members_are_those_that_brute_force_finds(
+    make_candidate: Make, points: list[tuple[float, ...]]
+) -> None:
+    candidates = build(make_candidate, points)
+    found = pareto_set(candidates)
+    assert ids(found.members) == {candidates[i].id for i in brute_force(points)}
+    assert len(found.members) == len(ids(found.members))
+
+
+@checked
+@given(points=rows, data=st.data())
+def test_order_and_repeats_change_nothing(
+    make_candidate: Make, points: list[tuple[float, ...]], data: st.DataObject
+) -> None:
+    candidates = build(make_candidate, points)
+    repeats = data.draw(st.lists(st.sampled_from(candidates), max_size=4))
+    shuffled = data.draw(st.permutations(candidates + repeats))
+    assert pareto_set(shuffled) == pareto_set(candidates)
+
+
+@checked
+@given(points=rows, data=st.data())
+def test_infeasible_candidates_count_for_nothing_but_the_evaluated(
+    make_candidate: Make, points: list[tuple[float, ...]], data: st.DataObject
+) -> None:
+    candidates = build(make_candidate, points)
+    width = len(points)
+    infeasible = [
+        make_candidate(width + 1 + i, 0.0, feasible=False, params=0.0, macs=0.0)
+        for i in range(data.draw(st.integers(1, 3)))
+    ]
+    alone, both = pareto_set(candidates), pareto_set(candidates + infeasible)
+    assert both.members == alone.members
+    assert both.reference_point == alone.reference_point
+    assert both.ideal_point == alone.ideal_point
+    assert both.hypervolume == alone.hypervolume
+    assert (both.evaluated, both.feasible) == (width + len(infeasible), width)
+
+
+def test_two_networks_of_equal_cost_are_both_members(make_candidate: Make) -> None:
+    candidates = build(make_candidate, [(0.1, 5.0), (0.1, 5.0), (0.2, 5.0)])
+    assert ids(pareto_set(candidates).members) == ids(candidates[:2])
+
+
+def test_members_stand_by_quality_then_params(make_candidate: Make) -> None:
+    points = [(0.3, 1.0, 9.0), (0.1, 9.0, 1.0), (0.2, 6.0, 5.0), (0.2, 5.0, 6.0)]
+    found = pareto_set(build(make_candidate, points))
+    order = [(m.quality, m.indicators["params"].value) for m in found.members]
+    assert order == [(0.1, 9.0), (0.2, 5.0), (0.2, 6.0), (0.3, 1.0)]
+
+
+def test_reference_point_hypervolume_and_counts_by_hand(make_candidate: Make) -> None:
+    # Quality and macs vary, params do not. Members: (0.1, 30), (0.3, 10); (0.5, 20) is beaten by
+    # the second, (0.3, 40) by the first.
+    points = [(0.1, 7.0, 30.0), (0.3, 7.0, 10.0), (0.5, 7.0, 20.0), (0.3, 7.0, 40.0)]
+    found = pareto_set(build(make_candidate, points))
+    assert [member.quality for member in found.members] == [0.1, 0.3]
+    assert found.ideal_point == {"quality": 0.1, "params": 7.0, "macs": 10.0}
+    # Worst plus a tenth of the range: 0.5 + 0.04, 7 + 0, 40 + 3.
+    assert found.reference_point == pytest.approx({"quality": 0.54, "params": 7.0, "macs": 43.0})
+    # Scaled to the ranges 0.4 and 30: (0, 2/3) and (1/2, 0), reference (1.1, 1.1). The first
+    # dominates 1.1 x (1.1 - 2/3), the second a further (1.1 - 1/2) x 2/3.
+    area = 1.1 * (1.1 - 2 / 3) + 0.6 * (2 / 3)
+    assert found.hypervolume == pytest.approx(area / 1.1**2)
+    assert found.hypervolume_method == "exact"
+    assert (found.evaluated, found.feasible) == (4, 4)
+
+
+def test_one_candidate_has_no_range_and_no_volume(make_candidate: Make) -> None:
+    found = pareto_set(build(make_candidate, [(0.5, 3.0)]))
+    assert found.reference_point == found.ideal_point == {"quality": 0.5, "params": 3.0}
+    assert (found.hypervolume, found.hypervolume_method) == (0.0, "exact")
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_the_best_in_everything_dominates_the_whole_box(make_candidate: Make, columns: int) -> None:
+    points = [(0.0, *[0.0] * columns), (1.0, *[1.0] * columns)]
+    found = pareto_set(build(make_candidate, points))
+    assert len(found.members) == 1
+    assert found.hypervolume == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("columns", "method"), [(5, "exact"), (6, "moocore.hv_approx")])
+def test_the_method_of_the_hypervolume_is_stated(
+    make_candidate: Make, columns: int, method: str
+) -> None:
+    # Point i is 0 in column i and 1 in the others, so the values are scaled already. What the
+    # points dominate is summed over the cells that [0, 1) and [1, 1.1] make of each column.
+    n = columns + 1
+    points = [tuple(0.0 if i == j else 1.0 for j in range(n)) for i in range(n)]
+    found = pareto_set(build(make_candidate, points))
+    assert found.hypervolume_method.startswith(method)
+    share = 0.0
+    for cell in itertools.product((False, True), repeat=n):  # True: the value is at least 1.
+        if cell.count(False) <= 1:  # Point i dominates where all columns but i are at least 1.
+            share += math.prod(0.1 if high else 1.0 for high in cell)
+    expected = share / 1.1**n
+    tolerance = 1e-9 if method == "exact" else 0.02
+    assert found.hypervolume == pytest.approx(expected, rel=tolerance)
+
+
+def test_the_method_follows_the_columns_that_vary(make_candidate: Make) -> None:
+    points = [(0.1, 7.0, 1.0, 1.0, 1.0, 1.0, 3.0), (0.2, 6.0, 1.0, 1.0, 1.0, 1.0, 3.0)]
+    found = pareto_set(build(make_candidate, points))
+    assert len(found.reference_point) == 7
+    assert found.hypervolume_method == "exact"
+
+
+def test_the_knee_by_hand(make_candidate: Make) -> None:
+    # Scaled: (0, 1), (1, 0), (0.25, 0.5), (0.5, 0.3). Distances from (0, 0): 1, 1, sqrt(0.3125) =
+    # 0.559, sqrt(0.34) = 0.583.
+    points = [(0.0, 100.0), (0.4, 0.0), (0.1, 50.0), (0.2, 30.0)]
+    found = pareto_set(build(make_candidate, points))
+    (knee,) = found.pick("knee")
+    assert knee.quality == 0.1
+
+
+def test_the_knee_does_not_depend_on_units(make_candidate: Make) -> None:
+    points = [(0.0, 100.0), (0.4, 0.0), (0.1, 50.0), (0.2, 30.0)]
+    scaled = [(quality, cost * 1e9) for quality, cost in points]
+    first, second = (
+        pareto_set(build(make_candidate, p)).pick("knee")[0].quality for p in (points, scaled)
+    )
+    assert first == second
+
+
+def test_pick_by_id_and_by_its_beginning(make_candidate: Make) -> None:
+    found = pareto_set(build(make_candidate, [(0.1 * i, 9.0 - i) for i in range(8)]))
+    assert found.pick("all") == found.members
+    for member in found.members:
+        assert found.pick(member.id) == (member,)
+        others = [m.id for m in found.members if m is not member]
+        length = next(
+            n for n in range(1, 13) if not any(o.startswith(member.id[:n]) for o in others)
+        )
+        assert found.pick(member.id[:length]) == (member,)
+
+
+def test_pick_of_an_unknown_or_ambiguous_name_lists_the_members(make_candidate: Make) -> None:
+    # By the pigeonhole principle two of seventeen ids begin with the same hexadecimal digit.
+    found = pareto_set(build(make_candidate, [(0.01 * i, 99.0 - i) for i in range(17)]))
+    digits = [member.id[0] for member in found.members]
+    shared = next(digit for digit in digits if digits.count(digit) > 1)
+    for name in (shared, "zzz", ""):
+        with pytest.raises(UnknownNameError) as caught:
+            found.pick(name)
+        assert {member.id for member in found.members} <= set(caught.value.known)
+
+
+def test_pick_of_nothing_from_a_set_of_one_is_refused(make_candidate: Make) -> None:
+    found = pareto_set(build(make_candidate, [(0.1, 1.0)]))
+    with pytest.raises(UnknownNameError):
+        found.pick("")
+
+
+def test_an_empty_set(make_candidate: Make) -> None:
+    for candidates in ([], [make_candidate(1, 0.1, feasible=False, params=1.0)]):
+        found = pareto_set(candidates)
+        assert (found.members, found.hypervolume, found.feasible) == ((), 0.0, 0)
+        assert found.evaluated == len(candidates)
+        assert found.pick("all") == ()
+        with pytest.raises(UnknownNameError) as caught:
+            found.pick("knee")
+        assert "Did you mean" not in str(caught.value)
+        assert ParetoSet.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("column", [0, 1])
+def test_a_value_that_is_no_number_is_refused(
+    make_candidate: Make, bad: float, column: int
+) -> None:
+    point = [0.1, 1.0]
+    point[column] = bad
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        pareto_set(build(make_candidate, [(0.2, 2.0), tuple(point)]))
+
+
+@checked
+@given(points=rows)
+def test_a_set_round_trips_through_json(
+    make_candidate: Make, points: list[tuple[float, ...]]
+) -> None:
+    found = pareto_set(build(make_candidate, points))
+    assert ParetoSet.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def _without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda data: {k: v for k, v in data.items() if k != key}
+
+
+def _first_candidate(change: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
+    return lambda data: data | {"candidates": [data["candidates"][0] | change]}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: [],
+        lambda data: None,
+        lambda data: {},
+        lambda data: data | {"candidates": None},
+        lambda data: data | {"candidates": [3]},
+        lambda data: data | {"candidates": [{}]},
+        _without("hypervolume"),
+        _without("reference_point"),
+        _first_candidate({"architecture": {"space": "x"}}),
+        _first_candidate({"indicators": []}),
+        _first_candidate({"measured": None}),
+        _first_candidate({"indicators": {"macs": {"value": 1.0}}}),
+        _first_candidate({"quality": 0.3}),
+    ],
+)
+def test_other_json_is_a_corrupt_file(
+    make_candidate: Make, damage: Callable[[dict[str, Any]], Any]
+) -> None:
+    data = pareto_set(build(make_candidate, [(0.1, 1.0)])).to_json()
+    with pytest.raises(CorruptFileError, match=r"some\.json"):
+        ParetoSet.from_json(damage(data), "some.json")
+
+
+def test_the_finished_runs_set_is_that_of_brute_force(finished: Any) -> None:
+    members = finished.outcome.pareto.members
+    points = [
+        (member.quality, *(value.value for value in member.indicators.values()))
+        for member in members
+    ]
+    assert brute_force(points) == list(range(len(points)))
+    assert np.isfinite(points).all()

@@ -1,0 +1,87 @@
+"""Tables for people."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from hw_profiles.store import Store
+from nas.candidates import Candidate
+from nas.indicators import Value
+from nas.pareto import pareto_set
+from nas.rendering import print_certificate, print_indicators, print_pareto, print_rows
+
+
+def test_rows_are_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    print_rows(["name", "value"], [["a", long], ["b", "[red]2"]], "Title [a]")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Title")
+    (row,) = (line for line in lines if long in line)
+    assert row.split() == ["a", long]
+    assert any("b" in line and "2" in line for line in lines)
+
+
+def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    print_rows(["name", "value"], [])
+    assert "name" in capsys.readouterr().out
+
+
+def test_values_are_shown_in_the_units_of_their_headings(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"params": 12_500.0, "macs": 3_210_000.0, "sequential_depth": 7.0}
+    candidate = make_candidate(1, 0.0523, **values)
+    latency = Value(0.25e-3, 0.2e-3, 0.3e-3, "predicted")
+    candidate = replace(
+        candidate,
+        indicators={**candidate.indicators, "latency_s@local": latency},
+        test_accuracy=0.9375,
+        measured={"latency_s@local": Value(0.5e-3, 0.4e-3, 0.6e-3, "measured")},
+    )
+    print_pareto(pareto_set([candidate]))
+    text = capsys.readouterr().out
+    (row,) = (line for line in text.splitlines() if candidate.id in line)
+    # Thousands of parameters, millions of MACs, blocks, milliseconds; percent of the splits.
+    assert row.split() == [
+        candidate.id, "hand", "5.2", "93.8", "12.5", "3.21", "7", "0.25*", "0.5",
+    ]  # fmt: skip
+    assert "params k" in text
+    assert "MACs M" in text
+    assert "1 of 1 feasible candidates (100%)" in text
+    assert "* A block of it was not timed but predicted." in text
+
+
+def test_an_empty_set_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_pareto(pareto_set([]))
+    assert "empty" in capsys.readouterr().out
+
+
+def test_an_interval_stands_where_it_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    print_indicators(
+        {
+            "params": Value(1_234_567, 1_234_567, 1_234_567, "exact"),
+            "latency_s@local": Value(1e-3, 9e-4, 1.1e-3, "table"),
+        }
+    )
+    lines = capsys.readouterr().out.splitlines()
+    (params,) = (line for line in lines if line.strip().startswith("params"))
+    (latency,) = (line for line in lines if line.strip().startswith("latency_s@local"))
+    assert params.split() == ["params", "1,234,567", "elements", "exact", "inference"]
+    assert latency.split() == [
+        "latency_s@local", "0.001", "seconds", "0.0009", "to", "0.0011", "table", "inference",
+    ]  # fmt: skip
+
+
+def test_a_certificate_has_a_row_for_each_family(
+    finished: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (table,) = Store(finished.home).local_tables().values()
+    print_certificate(table)
+    lines = capsys.readouterr().out.splitlines()
+    for family, score in table.certificate.families.items():
+        (row,) = (line for line in lines if line.split()[:1] == [family])
+        assert row.split()[1] == str(score.n)
+    print_certificate(replace(table, certificate=None))
+    assert "No certificate" in capsys.readouterr().out
