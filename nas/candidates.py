@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from numpy.typing import NDArray
 
 from nas.indicators import Value
 from search_spaces import Architecture
 
-__all__ = ["QUALITY", "Candidate"]
+__all__ = ["QUALITY", "Candidate", "excess", "violations"]
+
+Number = TypeVar("Number", float, NDArray[Any])
 
 QUALITY = {"name": "validation_error", "direction": "minimize"}
 """What a search minimises: the share of the validation split that is misclassified."""
@@ -69,11 +73,16 @@ class Candidate:
         )
 
 
+def excess(value: Number, limit: float) -> Number:
+    """By how much a value, or each of an array, exceeds a budget, relative to it."""
+    return (value - limit) / limit
+
+
 def violations(values: Mapping[str, float], budgets: Mapping[str, float]) -> dict[str, float]:
     """By how much each budget is missed, relative to it; only those that are.
 
     >>> violations({"macs": 150.0, "params": 10.0}, {"macs": 100.0, "params": 20.0})
     {'macs': 0.5}
     """
-    excess = {name: values[name] / limit - 1 for name, limit in budgets.items()}
-    return {name: value for name, value in excess.items() if value > 0}
+    missed = {name: excess(values[name], limit) for name, limit in budgets.items()}
+    return {name: value for name, value in missed.items() if value > 0}

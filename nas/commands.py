@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from nas.errors import ExperimentError, VerificationError
 from nas.progress import Reporter
-from search_spaces import Architecture, TrainingSetup, UnknownNameError
+from search_spaces import Architecture, CorruptFileError, TrainingSetup, UnknownNameError
 
 __all__ = [
     "cost",
@@ -46,7 +47,8 @@ def search(options: Namespace) -> int:
     report.line(
         f"Trained {outcome.trained} distinct candidates ({outcome.failed} more failed, "
         f"{outcome.over_budget} proposals were over a budget and {outcome.repeats} known already). "
-        f"The run is in {outcome.folder}; export with: hwnas export {outcome.folder} --pick knee"
+        f"The run is in {outcome.folder}; export with: "
+        f"{shlex.join(['hwnas', 'export', str(outcome.folder), '--pick', 'knee'])}"
     )
     return 0
 
@@ -70,6 +72,8 @@ def cost(options: Namespace) -> int:
     from nas.pricing import local_pricer
     from nas.rendering import print_indicators
 
+    if options.batch_size < 1:
+        raise ExperimentError(f"`--batch-size` must be at least 1; got {options.batch_size}.")
     architecture = _architecture(Path(options.architecture), options.candidate)
     store = Store()
     pricer = local_pricer(architecture, store, TrainingSetup(options.batch_size))
@@ -113,7 +117,10 @@ def _architecture(path: Path, candidate: str | None) -> Architecture:
     data = read_json(path)
     if isinstance(data, dict) and "architecture" in data:
         data = data["architecture"]  # What `hwnas cost --json` printed.
-    return Architecture.from_json(data)
+    try:
+        return Architecture.from_json(data)
+    except (UnknownNameError, ValueError) as error:
+        raise CorruptFileError(f"{path} is not an architecture: {error}") from error
 
 
 def export(options: Namespace) -> int:

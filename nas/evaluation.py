@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from nas.datasets import DATASETS, Dataset
@@ -51,7 +53,8 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     with _ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
-        pool.submit(_start_worker)
+        for _ in range(workers):
+            pool.submit(_nothing)
 
     def in_parallel(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
         try:
@@ -97,9 +100,23 @@ def _ignoring_interrupts() -> Iterator[None]:
 
 
 def _start_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the search is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _nothing() -> None:
+    """Makes a worker start."""
 
 
 _datasets: dict[str, Dataset] = {}

@@ -6,10 +6,11 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator
 
+from hw_profiles import RUNTIMES
 from nas.datasets import DATASETS, Dataset
 from nas.errors import ExperimentError
 from nas.indicators import indicator
@@ -17,6 +18,10 @@ from nas.sampler_names import SAMPLER_NAMES
 from search_spaces import SPACES, SearchSpace, TrainingSetup, UnionSpace, UnknownNameError
 
 __all__ = ["Experiment", "SearchConfig", "TaskConfig", "TrainingConfig"]
+
+
+Whole = Annotated[int, Strict()]
+"""An integer that is written as one: neither text nor a truth value."""
 
 
 class _Config(BaseModel):
@@ -44,8 +49,8 @@ class TrainingConfig(_Config):
         label_smoothing: Share of the target spread over all labels.
     """
 
-    epochs: int = Field(default=10, ge=1)
-    batch_size: int = Field(default=64, ge=2)
+    epochs: Whole = Field(default=10, ge=1)
+    batch_size: Whole = Field(default=64, ge=2)
     learning_rate: float = Field(default=3e-3, gt=0)
     weight_decay: float = Field(default=0.02, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -63,11 +68,11 @@ class SearchConfig(_Config):
         max_failed: Share of trained candidates that may fail before the run is called failed.
     """
 
-    trials: int = Field(default=48, ge=1)
+    trials: Whole = Field(default=48, ge=1)
     objectives: tuple[str, ...] = ("macs", "latency_s@local")
     sampler: str = "nsga2"
-    batch: int = Field(default=4, ge=1)
-    workers: int = Field(default=2, ge=1)
+    batch: Whole = Field(default=4, ge=1)
+    workers: Whole = Field(default=2, ge=1)
     max_failed: float = Field(default=0.2, ge=0, le=1)
 
     @field_validator("objectives")
@@ -89,9 +94,9 @@ class MeasurementConfig(_Config):
     """
 
     runtime: str = "onnxruntime"
-    threads: int = Field(default=1, ge=1)
-    max_blocks: int = Field(default=400, ge=8)
-    certificate: int = Field(default=40, ge=20)
+    threads: Whole = Field(default=1, ge=1)
+    max_blocks: Whole = Field(default=400, ge=8)
+    certificate: Whole = Field(default=40, ge=20)
 
 
 class Experiment(_Config):
@@ -109,7 +114,7 @@ class Experiment(_Config):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    seed: int = Field(default=0, ge=0)
+    seed: Whole = Field(default=0, ge=0)
     spaces: dict[str, dict[str, Any]]
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()
@@ -149,6 +154,7 @@ class Experiment(_Config):
             raise ExperimentError(_explain(error, where)) from error
         _known("data set", experiment.task.dataset, DATASETS)
         _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
+        _known("runtime", experiment.measurement.runtime, RUNTIMES)
         for name in (*experiment.search.objectives, *experiment.budgets):
             indicator(name)
         for name, limit in experiment.budgets.items():

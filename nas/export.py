@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hw_profiles import LatencyTable
+from hw_profiles import RUNTIMES, LatencyTable
 from hw_profiles.files import write_atomically, write_json
 from nas.candidates import Candidate
 from nas.datasets import DATASETS, Dataset
@@ -25,6 +27,9 @@ __all__ = ["Verification", "export_members", "verify_export"]
 TOLERANCE = 1e-4
 """Largest difference of an output, absolute where outputs are below 1, else relative."""
 BATCHES = (1, 3, 8)
+
+RunOnnx = Callable[[NDArray[Any]], NDArray[Any]]
+"""Outputs of the exported file for a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +69,29 @@ def export_members(
         folder: Where the files go.
 
     Raises:
-        VerificationError: A file is not the network; it is removed.
+        VerificationError: A file would not be the network; it is not kept.
         CorruptFileError: The weights cannot be read.
     """
-    from hw_profiles.onnx_graph import write_onnx
-    from nas.training import load_network
+    dataset = DATASETS[run.experiment().task.dataset]()
+    return [_export(run, member, folder / f"{member.id}.onnx", dataset) for member in members]
 
-    results = []
-    for member in members:
-        weights = run.load_weights(member.id)
-        network = load_network(member.architecture, weights)
-        arrays = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-        path = folder / f"{member.id}.onnx"
-        model = write_onnx(member.architecture, arrays)
-        write_atomically(path, model.SerializeToString())
-        results.append(verify_export(run, member, path))
-    return results
+
+def _export(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> Verification:
+    from hw_profiles.onnx_graph import write_onnx
+
+    weights = run.load_weights(member.id)
+    arrays = {name: tensor.numpy() for name, tensor in weights.items()}
+    content = write_onnx(member.architecture, arrays).SerializeToString()
+    # It takes its name only when it is verified, so that nothing that looks good is ever wrong.
+    unverified = path.with_name(f".{path.name}.unverified")
+    write_atomically(unverified, content)
+    try:
+        result = replace(_verify(run, member, unverified, dataset), file=str(path))
+        os.replace(unverified, path)
+    finally:
+        unverified.unlink(missing_ok=True)
+    write_json(path.with_suffix(".json"), asdict(result))
+    return result
 
 
 def verify_export(
@@ -93,67 +105,37 @@ def verify_export(
     Raises:
         VerificationError: They do not; the file and what was written about it are gone.
         FileNotFoundError: There is no such file.
+        CorruptFileError: The weights of the run cannot be read; the file stays.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no exported file {path}.")
     record = path.with_suffix(".json")
     try:
         result = _verify(run, member, path, dataset or DATASETS[run.experiment().task.dataset]())
-    except Exception as error:
+    except VerificationError as error:
         path.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
-        if isinstance(error, VerificationError):
-            raise
-        raise VerificationError(f"{path} cannot be run: {error}. It was removed.") from error
+        raise VerificationError(f"{error} It was removed.") from error
     write_json(record, asdict(result))
     return result
 
 
 def _verify(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> Verification:
-    import onnx
-    import torch
-
-    from hw_profiles.onnx_graph import INPUT_NAME
-    from hw_profiles.runtime import session
     from nas.training import accuracy, load_network, predict
 
-    model = onnx.load(path)
-    onnx.checker.check_model(model, full_check=True)
     weights = run.load_weights(member.id)
-    _check_weights(model, weights, path)
+    table = LatencyTable.load(run.latency)
     network = load_network(member.architecture, weights)
-    # Read back from the file: what is verified is what a user will load.
-    run_onnx = session(path.read_bytes()).run
     images = dataset.test.images
-    absolute = largest = 0.0
-    for batch in BATCHES:
-        part = images[:batch]
-        with torch.inference_mode():
-            expected = network(torch.from_numpy(part)).numpy()
-        difference = np.abs(run_onnx(None, {INPUT_NAME: part})[0] - expected)
-        if not np.isfinite(difference).all():
-            raise VerificationError(f"{path} puts out NaN or infinity. It was removed.")
-        absolute = max(absolute, float(difference.max()))
-        largest = max(largest, float(np.abs(expected).max()))
-    if absolute > TOLERANCE * max(1.0, largest):
-        raise VerificationError(
-            f"{path} differs from the trained network by {absolute:.2e} in an output "
-            f"(relative {absolute / largest:.2e}), more than {TOLERANCE:.0e}. It was removed."
-        )
+    run_onnx = _checked_session(path, weights)
+    absolute, largest = _compare(run_onnx, network, images, path)
     by_torch = predict(network, images)
-    by_onnx = np.concatenate(
-        [run_onnx(None, {INPUT_NAME: part})[0] for part in np.array_split(images, 4)]
-    )
+    by_onnx = np.concatenate([run_onnx(part) for part in np.array_split(images, 4)])
     # Two labels may change places only where their outputs are closer than the tolerance.
     changed = by_torch.argmax(axis=1) != by_onnx.argmax(axis=1)
     ordered = np.sort(by_torch[changed], axis=1)
-    margin = ordered[:, -1] - ordered[:, -2]
-    if (margin > 2 * TOLERANCE * max(1.0, largest)).any():
-        raise VerificationError(
-            f"{path} labels test images otherwise than the trained network. It was removed."
-        )
-    table = LatencyTable.load(run.latency)
-    name = "latency_s@local"
+    if (ordered[:, -1] - ordered[:, -2] > 2 * TOLERANCE * max(1.0, largest)).any():
+        raise VerificationError(f"{path} labels test images otherwise than the trained network.")
     return Verification(
         id=member.id,
         file=str(path),
@@ -161,9 +143,55 @@ def _verify(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> 
         relative=absolute / largest,
         test_accuracy_torch=accuracy(by_torch, dataset.test),
         test_accuracy_onnx=accuracy(by_onnx, dataset.test),
-        predicted_s=member.indicators[name].value,
-        measured_s=_latency(path, table, images[:1]),
+        predicted_s=member.indicators["latency_s@local"].value,
+        measured_s=_latency(run_onnx, table, images[:1]),
     )
+
+
+def _checked_session(path: Path, weights: Mapping[str, torch.Tensor]) -> RunOnnx:
+    """The file as a function of a batch, once the checker has passed it and its weights agree."""
+    import onnx
+
+    from hw_profiles.onnx_graph import INPUT_NAME
+    from hw_profiles.runtime import session
+
+    try:
+        model = onnx.load(path)
+        onnx.checker.check_model(model, full_check=True)
+        run = session(path.read_bytes()).run
+    except Exception as error:  # Each of the two libraries has errors of its own for a bad file.
+        raise VerificationError(f"{path} is not a network that runs: {error}.") from error
+    _check_weights(model, weights, path)
+
+    def outputs(batch: NDArray[Any]) -> NDArray[Any]:
+        try:
+            return np.asarray(run(None, {INPUT_NAME: batch})[0])
+        except Exception as error:
+            raise VerificationError(f"{path} does not run: {error}.") from error
+
+    return outputs
+
+
+def _compare(
+    run_onnx: RunOnnx, network: torch.nn.Module, images: NDArray[Any], path: Path
+) -> tuple[float, float]:
+    """Largest absolute difference of an output over the batch sizes, and largest output."""
+    from nas.training import predict
+
+    absolute = largest = 0.0
+    for batch in BATCHES:
+        expected = predict(network, images[:batch])
+        difference = np.abs(run_onnx(images[:batch]) - expected)
+        if not np.isfinite(difference).all():
+            raise VerificationError(f"{path} puts out NaN or infinity.")
+        absolute = max(absolute, float(difference.max()))
+        largest = max(largest, float(np.abs(expected).max()))
+    if absolute > TOLERANCE * max(1.0, largest):
+        raise VerificationError(
+            f"{path} differs from the trained network by {absolute:.2e} in an output (relative "
+            f"{absolute / largest:.2e}), more than {TOLERANCE:.0e}."
+        )
+    return absolute, largest
 
 
 def _check_weights(model: Any, weights: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -175,30 +203,25 @@ def _check_weights(model: Any, weights: Mapping[str, torch.Tensor], path: Path) 
         if name.startswith("const/"):
             continue
         if name not in weights:
-            raise VerificationError(
-                f"{path} holds {name}, which the network does not. It was removed."
-            )
+            raise VerificationError(f"{path} holds {name}, which the network does not.")
         expected = weights[name].numpy()
         expected = np.swapaxes(expected, -1, -2) if transposed else expected
         if not np.array_equal(numpy_helper.to_array(initializer), expected):
-            raise VerificationError(
-                f"{path}: weight {name} is not the trained one. It was removed."
-            )
+            raise VerificationError(f"{path}: weight {name} is not the trained one.")
 
 
-def _latency(path: Path, table: LatencyTable, example: Any) -> tuple[float, float]:
-    from hw_profiles.onnx_graph import INPUT_NAME
-    from hw_profiles.runtime import RUNTIMES, session
+def _latency(run_onnx: RunOnnx, table: LatencyTable, example: Any) -> tuple[float, float]:
     from hw_profiles.timing import on_one_core, prepare_reference, visit
 
     setting = table.setting
-    run_onnx = session(path.read_bytes(), setting.threads).run
-    feed = {INPUT_NAME: np.repeat(example, setting.batch, axis=0)}
     runtime = RUNTIMES[setting.runtime](threads=setting.threads, batch=setting.batch)
+    batch = np.repeat(example, setting.batch, axis=0)
+
+    def once() -> None:
+        run_onnx(batch)
+
     reference = prepare_reference(runtime)
     scale = float(table.conditions["reference_s"])
     with on_one_core() if setting.threads == 1 else nullcontext():
-        first, second = (
-            visit(lambda: run_onnx(None, feed), reference).p10 * scale for _ in range(2)
-        )
+        first, second = (visit(once, reference).p10 * scale for _ in range(2))
     return first, second

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.candidates import excess as relative_excess
 from nas.errors import NothingFeasibleError
 from nas.indicators import Pricer, indicator
 from search_spaces import SearchSpace
@@ -71,7 +72,7 @@ def _excess(
 ) -> NDArray[np.float64]:
     """By how much each budget is exceeded, relative to it: ``[n, budgets]``."""
     values = pricer.price_codes(space, codes)
-    columns = [values[name] / limit - 1 for name, limit in budgets.items()]
+    columns = [relative_excess(values[name], limit) for name, limit in budgets.items()]
     return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0))
 
 

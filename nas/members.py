@@ -15,7 +15,7 @@ from nas.indicators import Value
 from nas.progress import Reporter
 from nas.run_folder import RunFolder
 
-__all__ = ["known_tests", "measure_members", "test_members"]
+__all__ = ["known_tests", "measure_members", "score_members"]
 
 
 def known_tests(run: RunFolder) -> dict[str, float]:
@@ -24,7 +24,7 @@ def known_tests(run: RunFolder) -> dict[str, float]:
     return {m.id: m.test_accuracy for m in earlier if m.test_accuracy is not None}
 
 
-def test_members(
+def score_members(
     run: RunFolder, members: Sequence[Candidate], dataset: Dataset
 ) -> tuple[Candidate, ...]:
     """The members with their test accuracy; one that the run's set already holds is kept.

@@ -66,7 +66,7 @@ class ParetoSet:
         try:
             members = tuple(Candidate.from_json(item) for item in data["candidates"])
             rest = {key: data[key] for key in cls.__dataclass_fields__ if key != "members"}
-        except (KeyError, TypeError, LookupError, ValueError) as error:
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CorruptFileError(f"{where} is not a Pareto set: {error!r}.") from error
         return cls(members, **rest)
 
@@ -86,10 +86,10 @@ class ParetoSet:
             span = np.maximum(np.ptp(points, axis=0), 1e-300)
             distance = np.linalg.norm((points - points.min(axis=0)) / span, axis=1)
             return (self.members[int(np.argmin(distance))],)
-        found = [member for member in self.members if member.id.startswith(name)]
+        found = [member for member in self.members if name and member.id.startswith(name)]
         if len(found) != 1:
             known = ["knee", "all", *(member.id for member in self.members)]
-            raise UnknownNameError("member", name, known)
+            raise UnknownNameError("member", name, known if self.members else [])
         return (found[0],)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from hw_profiles import Device, LatencyTable
-from hw_profiles.files import read_json, sha256_of, write_atomically, write_json
+from hw_profiles.files import canonical_json, read_json, sha256_of, write_atomically, write_json
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
 from nas.pareto import ParetoSet
@@ -79,6 +80,8 @@ class RunFolder:
     @staticmethod
     def check_free(path: Path) -> None:
         """Raises ExperimentError unless a new run can start in the folder."""
+        if "?" in str(path):
+            raise ExperimentError(f"`--out` must not hold a question mark; got {path}.")
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise ExperimentError(
                 f"`--out` {path} is taken. Pass --resume to go on with the run in it, or another "
@@ -129,6 +132,11 @@ class RunFolder:
         manifest = read_json(run.manifest)
         if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
             raise CorruptFileError(f"{run.manifest} is not the manifest of a run ({FORMAT}).")
+        given = manifest.pop("sha256", None)
+        if sha256_of(canonical_json(manifest)) != given:
+            raise CorruptFileError(
+                f"{run.manifest} is not what the run wrote: its checksum differs."
+            )
         for name, checksum in manifest.get("files", {}).items():
             file = path / name
             if not file.is_file():
@@ -137,7 +145,9 @@ class RunFolder:
                 raise CorruptFileError(f"{file} is not what the run wrote: its checksum differs.")
         if run.study.exists():
             try:
-                with sqlite3.connect(f"file:{run.study}?mode=ro", uri=True) as connection:
+                with sqlite3.connect(
+                    f"{run.study.resolve().as_uri()}?mode=ro", uri=True
+                ) as connection:
                     answer = connection.execute("PRAGMA quick_check").fetchone()[0]
                 connection.close()
             except sqlite3.DatabaseError as error:
@@ -149,6 +159,12 @@ class RunFolder:
     def experiment(self) -> Experiment:
         """The experiment of the run."""
         return Experiment.load(self.config)
+
+    def resume_line(self) -> str:
+        """The command that goes on with the run."""
+        return shlex.join(
+            ["hwnas", "search", str(self.config), "--out", str(self.path), "--resume"]
+        )
 
     def openings(self) -> int:
         """How often the run was gone on with."""
@@ -185,8 +201,8 @@ class RunFolder:
         """
         if not self.pareto.exists():
             raise FileNotFoundError(
-                f"The run in {self.path} has no {self.pareto.name} yet; go on with it by "
-                f"`hwnas search {self.config} --out {self.path} --resume`."
+                f"The run in {self.path} has no {self.pareto.name} yet. Go on with it:\n"
+                f"{self.resume_line()}"
             )
         return ParetoSet.from_json(read_json(self.pareto), str(self.pareto))
 
@@ -242,9 +258,9 @@ class RunFolder:
             for file in files
             if file.exists()
         }
-        write_json(
-            self.manifest, manifest | {"state": state, "updated": _now(), "files": checksums}
-        )
+        manifest = manifest | {"state": state, "updated": _now(), "files": checksums}
+        manifest.pop("sha256", None)
+        write_json(self.manifest, manifest | {"sha256": sha256_of(canonical_json(manifest))})
 
 
 def _now() -> str:

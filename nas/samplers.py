@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import optuna
@@ -24,4 +25,6 @@ assert set(_MAKERS) == set(SAMPLER_NAMES)
 
 def make_sampler(name: str, seed: int) -> optuna.samplers.BaseSampler:
     """The named sampler, seeded."""
-    return _MAKERS[name](seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # NSGA-III.
+        return _MAKERS[name](seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,14 +14,14 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hw_profiles import RUNTIMES, LatencyTable, local_device
 from hw_profiles.store import Store
-from nas.candidates import Candidate, violations
+from nas.candidates import Candidate, excess, violations
 from nas.datasets import DATASETS, Dataset
 from nas.errors import ExperimentError, InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
 from nas.feasibility import Pool, feasible_pool
 from nas.indicators import INDICATORS, Pricer
-from nas.members import known_tests, measure_members, test_members
+from nas.members import known_tests, measure_members, score_members
 from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
 from nas.progress import Bar, Reporter
@@ -37,8 +37,6 @@ __all__ = ["Outcome", "Search", "free_folder", "run_experiment"]
 
 IDLE_ASKS = 20
 """Proposals in a row that bring nothing new before a random unseen candidate is put in."""
-GIVE_UP_DRAWS = 5_000
-"""Random draws without an unseen feasible candidate before the space counts as exhausted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +162,12 @@ class Search:
     repeats: int = 0
     exhausted: bool = False
 
+    def __post_init__(self) -> None:
+        codes = self.pool.codes
+        keys = (indices.tobytes() for indices in self.space.block_indices(codes))
+        self._pool = dict(zip(keys, codes, strict=True))
+        self._proposed: set[bytes] = set()
+
     def run(self, table: LatencyTable) -> Outcome:
         """Asks, trains and tells until enough candidates are trained, then writes the set."""
         study = self._open_study()
@@ -181,8 +185,7 @@ class Search:
             self.folder.finish("interrupted")
             raise InterruptedSearch(
                 f"Stopped after {self._done()} of {settings.trials} candidates; everything so far "
-                f"is saved. Go on with:\nhwnas search {self.folder.config} "
-                f"--out {self.folder.path} --resume"
+                f"is saved. Go on with:\n{self.folder.resume_line()}"
             ) from interrupt
         self.folder.finish("complete")
         if len(self.failures) > settings.max_failed * max(1, self._done()):
@@ -225,6 +228,8 @@ class Search:
         self._stop_running(study)
         for trial in study.get_trials(deepcopy=False):
             key = trial.user_attrs.get("candidate")
+            if key is not None:
+                self._proposed.add(self._key(trial))
             if trial.state == TrialState.PRUNED:
                 self.over_budget += 1
             elif "repeats" in trial.user_attrs:
@@ -276,7 +281,7 @@ class Search:
         idle = 0
         while len(batch) < wanted:
             if idle >= IDLE_ASKS:
-                fresh = self._unseen(set(batch), len(study.trials))
+                fresh = self._unseen(len(self._proposed))
                 if fresh is None:
                     self.exhausted = True
                     self.report.line("Every feasible candidate that could be found was trained.")
@@ -286,6 +291,7 @@ class Search:
             architecture = self.space.sample(_suggest_with(trial))
             key = architecture.id
             trial.set_user_attr("candidate", key)
+            self._proposed.add(self._key(trial))
             if self._over_budget(study, trial, architecture):
                 idle += 1
             elif key in batch:
@@ -300,29 +306,30 @@ class Search:
         return list(batch.values()), waiting
 
     def _over_budget(self, study: optuna.Study, trial: Trial, architecture: Architecture) -> bool:
-        values = self.pricer.price(architecture)
-        excess = {
-            name: values[name].value / limit - 1 for name, limit in self.experiment.budgets.items()
-        }
+        values, budgets = self.pricer.price(architecture), self.experiment.budgets
+        over = {name: excess(values[name].value, limit) for name, limit in budgets.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            for name, value in excess.items():
+            for name, value in over.items():
                 trial.set_constraint(name, value)
-        if all(value <= 0 for value in excess.values()):
+        if all(value <= 0 for value in over.values()):
             return False
         study.tell(trial, state=TrialState.PRUNED)
         self.over_budget += 1
         return True
 
-    def _unseen(self, pending: set[str], salt: int) -> dict[str, object] | None:
+    def _unseen(self, salt: int) -> dict[str, Choice] | None:
         """Parameters of a random feasible candidate that was never proposed."""
-        known = pending | set(self.evaluated) | set(self.failures)
+        fresh = [row for key, row in self._pool.items() if key not in self._proposed]
+        if not fresh:
+            return None
         rng = np.random.default_rng([self.experiment.seed, salt])
-        for row in _draws(self.pool.codes, rng):
-            if self.space.decode(row).id not in known:
-                pairs = zip(self.space.parameters.items(), row, strict=True)
-                return {name: choices[index] for (name, choices), index in pairs}
-        return None
+        pairs = zip(self.space.parameters.items(), fresh[rng.integers(len(fresh))], strict=True)
+        return {name: choices[index] for (name, choices), index in pairs}
+
+    def _key(self, trial: FrozenTrial | Trial) -> bytes:
+        """What tells one network of the space from another without building it."""
+        return self.space.block_indices(self.space.encode(trial.params)[None, :]).tobytes()
 
     def _tell_repeat(self, study: optuna.Study, trial: Trial, key: str) -> None:
         trial.set_user_attr("repeats", key)
@@ -369,7 +376,7 @@ class Search:
 
     def _finish(self, table: LatencyTable) -> ParetoSet:
         pareto = pareto_set(list(self.evaluated.values()))
-        tested = test_members(self.folder, pareto.members, self.dataset)
+        tested = score_members(self.folder, pareto.members, self.dataset)
         members = measure_members(tested, table, self.experiment.measurement, self.report)
         pareto = replace(pareto, members=members)
         self.folder.write_pareto(pareto)
@@ -382,11 +389,6 @@ def _suggest_with(trial: Trial) -> Suggest:
         return picked
 
     return suggest
-
-
-def _draws(codes: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    for _ in range(GIVE_UP_DRAWS):
-        yield codes[rng.integers(len(codes))]
 
 
 def _check_same(kept: Experiment, given: Experiment, folder: Path) -> None:

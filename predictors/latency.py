@@ -73,10 +73,10 @@ class LatencyPredictor:
             ValueError: A block is missing and too few are measured to predict it.
         """
         total, variance, missing = self.table.overhead.value_s, 0.0, []
+        for block in architecture.blocks:
+            total += self._block(block)[0]
         for block, uses in Counter(architecture.blocks).items():
-            seconds, spread = self._block(block)
-            total += uses * seconds
-            variance += (uses * spread) ** 2  # The same error each time.
+            variance += (uses * self._block(block)[1]) ** 2  # The same error each time.
             if block not in self.table:
                 missing.append(block_key(block))
         certificate = self.table.certificate
@@ -88,9 +88,10 @@ class LatencyPredictor:
     def price_codes(self, space: SearchSpace, codes: NDArray[Any]) -> NDArray[np.float64]:
         """Seconds of many architectures at once: ``[n]`` from codes ``[n, parameters]``."""
         prices = np.array([self._block(block)[0] for block in space.blocks] + [0.0])
-        total: NDArray[np.float64] = self.table.overhead.value_s + prices[
-            space.block_indices(codes)
-        ].sum(axis=1)
+        # In the order that `price` adds, so that a budget cannot fall between the two sums.
+        total = np.full(len(codes), self.table.overhead.value_s)
+        for indices in space.block_indices(codes).T:
+            total += prices[indices]
         return total
 
     def _block(self, block: Block) -> tuple[float, float]:

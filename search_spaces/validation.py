@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,7 +30,8 @@ def check_positive(owner: Any, *names: str) -> None:
     """Raises ValueError unless each named field, or each of its choices, is above zero."""
     for name in names:
         for value in _values(owner, name):
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 < value < math.inf:
                 raise ValueError(f"`{name}` must be a number above 0; got {value!r}.")
 
 

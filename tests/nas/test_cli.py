@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -557,49 +556,6 @@ def in_session(session: int) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    """Waits; a process that ends before the condition holds is a failure."""
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-
-
-@pytest.fixture
-def spawned() -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that are killed with all they started, should a test fail."""
-    processes: list[subprocess.Popen[str]] = []
-    yield processes
-    for process in processes:
-        for child in in_session(process.pid):
-            os.kill(child, signal.SIGKILL)
-        process.communicate()
-
-
-@pytest.fixture
-def start(
-    finished: Any, tiny_file: Any, tmp_path: Path, spawned: list[subprocess.Popen[str]]
-) -> Callable[[], tuple[subprocess.Popen[str], Path]]:
-    """Starts a search with two workers and waits until it has trained a candidate."""
-
-    def run() -> tuple[subprocess.Popen[str], Path]:
-        shutil.copytree(finished.home, tmp_path / "home")
-        file = tiny_file(search={"trials": 6, "workers": 2}, training={"epochs": 8})
-        out = tmp_path / "my run"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "nas", "search", str(file), "--out", str(out)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        spawned.append(process)
-        events = out / "events.jsonl"
-        wait_for(lambda: events.exists() and events.read_text().count("\n") >= 1, process)
-        return process, out
-
-    return run
-
-
 def wait_until_alone(session: int) -> None:
     """Waits until nothing of a session runs, ten seconds at most."""
     deadline = time.monotonic() + 10
@@ -608,14 +564,46 @@ def wait_until_alone(session: int) -> None:
     assert in_session(session) == []
 
 
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts Python in a session of its own; what is left of it is killed in the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*arguments: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        for child in in_session(process.pid):
+            os.kill(child, signal.SIGKILL)
+        process.communicate()
+
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 
 
 @needs_proc
 def test_ctrl_c_with_two_workers_and_the_line_that_goes_on(
-    start: Callable[[], tuple[subprocess.Popen[str], Path]],
+    start: Callable[..., subprocess.Popen[str]],
+    home_copy: Path,
+    tiny_file: Any,
+    tmp_path: Path,
 ) -> None:
-    process, out = start()
+    file = tiny_file(search={"trials": 5, "batch": 2, "workers": 2}, training={"epochs": 8})
+    out = tmp_path / "my run"
+    events = out / "events.jsonl"
+    process = start("-m", "nas", "search", str(file), "--out", str(out))
+    while not (events.exists() and events.read_text().endswith("\n")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # As a terminal does: every process of the group.
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130, stderr
@@ -623,7 +611,7 @@ def test_ctrl_c_with_two_workers_and_the_line_that_goes_on(
     assert "Traceback" not in stderr
     wait_until_alone(process.pid)
     before = fresh(out)
-    assert 1 <= len(before) < 6
+    assert 1 <= len(before) < 5
     assert RunFolder.open(out).state() == "interrupted"
 
     line = stderr.strip().splitlines()[-1]
@@ -636,17 +624,27 @@ def test_ctrl_c_with_two_workers_and_the_line_that_goes_on(
     assert "Traceback" not in result.stderr
     after = fresh(out)
     assert after[: len(before)] == before
-    assert len(after) == len(set(after)) == 6
+    assert len(after) == len(set(after)) == 5
     assert RunFolder.open(out).state() == "complete"
     assert "Pareto set" in result.stdout
 
 
 @needs_proc
-def test_a_killed_search_leaves_no_worker(
-    start: Callable[[], tuple[subprocess.Popen[str], Path]],
+def test_workers_end_with_a_search_that_is_killed(
+    start: Callable[..., subprocess.Popen[str]], tiny_file: Any
 ) -> None:
-    process, out = start()
+    code = f"""
+import multiprocessing, pathlib, signal, types
+from nas.evaluation import evaluator
+from nas.experiment import Experiment
+experiment = Experiment.load(pathlib.Path({str(tiny_file(search={"workers": 2}))!r}))
+with evaluator(experiment, types.SimpleNamespace(name="digits")):
+    print(len(multiprocessing.active_children()), flush=True)
+    signal.pause()
+"""
+    process = start("-c", code)
+    assert process.stdout is not None
+    assert int(process.stdout.readline()) >= 1
     process.kill()
     process.wait()
     wait_until_alone(process.pid)
-    assert RunFolder.open(out).state() == "running"

@@ -22,7 +22,7 @@ def test_a_member_that_was_tested_is_not_tested_again(
     monkeypatch.setattr("nas.training.predict", refuse)
     members = opened.read_pareto().members
     untested = [replace(member, test_accuracy=None) for member in members]
-    again = learned.test_members(opened, untested, digits)
+    again = learned.score_members(opened, untested, digits)
     assert [m.test_accuracy for m in again] == [m.test_accuracy for m in members]
 
 
@@ -31,7 +31,7 @@ def test_a_member_that_was_not_is_tested(run_copy: Path, digits: Dataset) -> Non
     found: ParetoSet = run.read_pareto()
     run.pareto.unlink()
     untested = [replace(member, test_accuracy=None) for member in found.members]
-    again = learned.test_members(run, untested, digits)
+    again = learned.score_members(run, untested, digits)
     assert [m.test_accuracy for m in again] == [m.test_accuracy for m in found.members]
     assert [replace(m, test_accuracy=None) for m in again] == untested
 
@@ -61,5 +61,5 @@ def test_measured_latency_is_in_the_tables_seconds(
 
 def test_no_members(opened: RunFolder, tiny: Any, quiet: Any, digits: Dataset) -> None:
     table = LatencyTable.load(opened.latency)
-    assert learned.test_members(opened, [], digits) == ()
+    assert learned.score_members(opened, [], digits) == ()
     assert learned.measure_members([], table, tiny().measurement, quiet) == ()
