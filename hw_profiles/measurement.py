@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw_profiles.certificate import Certificate, Measured
+from hw_profiles.code import timing_code
 from hw_profiles.device import Device, local_device
 from hw_profiles.runtime import Run, Runtime
 from hw_profiles.table import LatencyTable, Timing, space_digest
@@ -372,6 +373,7 @@ def _solve(
             "timing_noise": noise,
             "fit_error": float(np.abs(fitted).mean()),
             "core": core,
+            "code": timing_code(space),
             "fitted": sorted(network.id for network in plan.networks),
         },
     )

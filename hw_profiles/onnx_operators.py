@@ -111,8 +111,11 @@ def _layer_norm(
     bias: TracedTensor | None = None,
     eps: float = 1e-5,
 ) -> None:
-    ones = graph.constant(np.ones(normalized_shape, dtype=np.float32)) if weight is None else ""
-    inputs = [graph.name(x), ones or graph.name(weight)]  # type: ignore[arg-type]
+    if weight is None:
+        scale = graph.constant(np.ones(normalized_shape, dtype=np.float32))
+    else:
+        scale = graph.name(weight)
+    inputs = [graph.name(x), scale]
     inputs += [graph.name(bias)] if bias is not None else []
     axis = -len(normalized_shape)
     out = graph.add("LayerNormalization", inputs, axis=axis, epsilon=eps)

@@ -119,4 +119,4 @@ class OnnxRuntimeCpu:
 
 
 RUNTIMES: dict[str, Callable[..., Runtime]] = {"onnxruntime": OnnxRuntimeCpu}
-"""Runtimes by the name that ``hwnas profile measure --runtime`` takes."""
+"""Runtimes by the name that an experiment's ``measurement.runtime`` takes."""

@@ -6,16 +6,14 @@ One folder for each user: ``$HWNAS_HOME``, or the system's place for application
 from __future__ import annotations
 
 import os
-import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import search_spaces
+from hw_profiles.code import counting_code, timing_code
 from hw_profiles.device import Device
-from hw_profiles.files import read_json, sha256_of, write_json
+from hw_profiles.files import read_json, write_json
 from hw_profiles.runtime import Setting
 from hw_profiles.table import LatencyTable, space_digest
-from search_spaces import Block, CorruptFileError, CountTable, SearchSpace
+from search_spaces import CorruptFileError, CountTable, SearchSpace
 
 __all__ = ["Store"]
 
@@ -68,6 +66,9 @@ class Store:
         if differing:
             fields = ", ".join(f"{k}: {a} then, {b} now" for k, (a, b) in differing.items())
             return None, f"the kept table was made elsewhere ({fields})"
+        code = timing_code(space)
+        if table.conditions.get("code", code) != code:
+            return None, "the kept table was made by other code"
         return table, ""
 
     def save_table(self, table: LatencyTable, space: SearchSpace) -> Path:
@@ -98,23 +99,4 @@ class Store:
             counts.traced = 0
 
     def _counts_path(self, space: SearchSpace | None) -> Path:
-        return self.root / "counts" / f"{_code_digest(space)}.json"
-
-
-def _code_digest(space: SearchSpace | None) -> str:
-    """Digest of all code that counts follow from, so that a changed block is counted anew."""
-    folder = Path(search_spaces.__file__).parent
-    files = {path.resolve() for path in folder.glob("*.py")}
-    types: set[type] = {type(space)} if space is not None else set()
-    blocks: tuple[Block, ...] = space.blocks if space is not None else ()
-    types |= {type(block) for block in blocks}
-    for cls in types:
-        source = getattr(sys.modules.get(cls.__module__), "__file__", None)
-        if source:
-            files.add(Path(source).resolve())
-    try:
-        torch_version = version("torch")
-    except PackageNotFoundError:
-        torch_version = "none"
-    texts = sorted(sha256_of(path.read_bytes()) for path in files)
-    return sha256_of("\n".join([torch_version, *texts]).encode())[:16]
+        return self.root / "counts" / f"{counting_code(space)}.json"

@@ -1,4 +1,4 @@
-"""Search, Pareto sets, comparison and export of networks priced by every cost indicator.
+"""Search, Pareto sets and export of networks priced by every cost indicator.
 
 Names are loaded when they are first used, so that the command line answers at once.
 """

@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("architecture", metavar="ARCH", help="a JSON file, or a run folder")
     cost.add_argument("candidate", nargs="?", metavar="ID", help="a member of the run's set")
     cost.add_argument(
-        "--batch-size", type=int, default=64, help="of the training indicators (default: 64)"
+        "--batch-size", type=int, help="of the training indicators (default: the run's, or 64)"
     )
     _json(cost)
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import shlex
 from argparse import Namespace
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.errors import ExperimentError, VerificationError
 from nas.progress import Reporter
 from search_spaces import Architecture, CorruptFileError, TrainingSetup, UnknownNameError
+
+if TYPE_CHECKING:
+    from hw_profiles.store import Store
+    from nas.indicators import Pricer
 
 __all__ = [
     "cost",
@@ -55,32 +59,44 @@ def search(options: Namespace) -> int:
 
 def pareto(options: Namespace) -> int:
     """``hwnas pareto``."""
+    from hw_profiles import LatencyTable
+    from nas.pricing import describe_table
     from nas.rendering import print_pareto
     from nas.run_folder import RunFolder
 
-    found = RunFolder.open(Path(options.run)).read_pareto()
+    run = RunFolder.open(Path(options.run))
+    found = run.read_pareto()
     if options.json:
         _print_json(found.to_json())
     else:
         print_pareto(found)
+        Reporter().line(describe_table(LatencyTable.load(run.latency)))
     return 0
 
 
 def cost(options: Namespace) -> int:
     """``hwnas cost``."""
     from hw_profiles.store import Store
+    from nas.indicators import indicator
     from nas.pricing import local_pricer
     from nas.rendering import print_indicators
 
-    if options.batch_size < 1:
+    if options.batch_size is not None and options.batch_size < 1:
         raise ExperimentError(f"`--batch-size` must be at least 1; got {options.batch_size}.")
-    architecture = _architecture(Path(options.architecture), options.candidate)
-    store = Store()
-    pricer = local_pricer(architecture, store, TrainingSetup(options.batch_size))
+    store, path = Store(), Path(options.architecture)
+    if path.is_dir():
+        architecture, pricer = _member(path, options.candidate, store, options.batch_size)
+    else:
+        architecture = _architecture(path)
+        pricer = local_pricer(architecture, store, TrainingSetup(options.batch_size or 64))
     values = pricer.price(architecture)
     store.save_counts(pricer.counts)
     if options.json:
-        indicators = {name: value.to_json() for name, value in values.items()}
+        indicators = {
+            name: value.to_json()
+            | {"unit": indicator(name).unit, "definition": indicator(name).definition}
+            for name, value in values.items()
+        }
         _print_json(
             {
                 "id": architecture.id,
@@ -99,17 +115,32 @@ def cost(options: Namespace) -> int:
     return 0
 
 
-def _architecture(path: Path, candidate: str | None) -> Architecture:
-    from hw_profiles.files import read_json
+def _member(
+    path: Path, candidate: str | None, store: Store, batch_size: int | None
+) -> tuple[Architecture, Pricer]:
+    """A member of a run, and a pricer with the run's own table and training."""
+    from hw_profiles import LatencyTable
+    from nas.indicators import Pricer
     from nas.run_folder import RunFolder
+    from predictors import LatencyPredictor
 
-    if path.is_dir():
-        if candidate is None:
-            raise ExperimentError(f"{path} is a run: name one of its members, or knee, after it.")
-        picked = RunFolder.open(path).read_pareto().pick(candidate)
-        if len(picked) != 1:
-            raise ExperimentError("`hwnas cost` prices one architecture; name one member.")
-        return picked[0].architecture
+    if candidate is None:
+        raise ExperimentError(f"{path} is a run: name one of its members, or knee, after it.")
+    run = RunFolder.open(path)
+    picked = run.read_pareto().pick(candidate)
+    if len(picked) != 1:
+        raise ExperimentError("`hwnas cost` prices one architecture; name one member.")
+    counts = store.counts()
+    setup = run.experiment().training_setup
+    if batch_size is not None:
+        setup = replace(setup, batch_size=batch_size)
+    predictor = LatencyPredictor(LatencyTable.load(run.latency), counts)
+    return picked[0].architecture, Pricer(counts, setup, {"local": predictor})
+
+
+def _architecture(path: Path) -> Architecture:
+    from hw_profiles.files import read_json
+
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no architecture {path}; give a JSON file, or a run folder and a member."

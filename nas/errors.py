@@ -62,7 +62,6 @@ EXIT_STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (FileNotFoundError, 3),
     (ExperimentError, 2),
     (UncountedOperatorError, 2),
-    (ValueError, 2),
 )
 """Exit status by error, the most specific first; anything else is 1."""
 

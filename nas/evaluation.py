@@ -50,6 +50,7 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         with _one_thread():
             yield in_turn
         return
+    others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
     with _ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
@@ -69,7 +70,7 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         yield in_parallel
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
+        for process in set(multiprocessing.active_children()) - others:
             process.terminate()
         raise
     pool.shutdown()
@@ -136,5 +137,5 @@ def _train(
 
     try:
         return train(architecture, dataset, experiment.training, experiment.seed)
-    except QualityError as error:
+    except (QualityError, RuntimeError, ValueError) as error:  # The last two are PyTorch's.
         return str(error)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    field_validator,
+)
 
 from hw_profiles import RUNTIMES
 from nas.datasets import DATASETS, Dataset
@@ -51,7 +59,7 @@ class TrainingConfig(_Config):
 
     epochs: Whole = Field(default=10, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=0.02, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
 
@@ -119,7 +127,7 @@ class Experiment(_Config):
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
-    budgets: dict[str, float] = {}
+    budgets: dict[str, Annotated[float, Strict()]] = {}
     measurement: MeasurementConfig = MeasurementConfig()
 
     @classmethod
@@ -158,9 +166,9 @@ class Experiment(_Config):
         for name in (*experiment.search.objectives, *experiment.budgets):
             indicator(name)
         for name, limit in experiment.budgets.items():
-            if not limit > 0:
+            if not 0 < limit < math.inf:
                 raise ExperimentError(
-                    f"{where}: `budgets.{name}` must be above 0; got {limit}. "
+                    f"{where}: `budgets.{name}` must be above 0 and finite; got {limit}. "
                     f"Its unit is {indicator(name).unit}."
                 )
         if not experiment.spaces:

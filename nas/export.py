@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_profiles import RUNTIMES, LatencyTable
+from hw_profiles import RUNTIMES, LatencyTable, local_device
 from hw_profiles.files import write_atomically, write_json
 from nas.candidates import Candidate
 from nas.datasets import DATASETS, Dataset
@@ -88,6 +88,10 @@ def _export(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> 
     try:
         result = replace(_verify(run, member, unverified, dataset), file=str(path))
         os.replace(unverified, path)
+    except VerificationError:
+        path.unlink(missing_ok=True)  # An earlier file of the same name.
+        path.with_suffix(".json").unlink(missing_ok=True)
+        raise
     finally:
         unverified.unlink(missing_ok=True)
     write_json(path.with_suffix(".json"), asdict(result))
@@ -221,7 +225,10 @@ def _latency(run_onnx: RunOnnx, table: LatencyTable, example: Any) -> tuple[floa
         run_onnx(batch)
 
     reference = prepare_reference(runtime)
-    scale = float(table.conditions["reference_s"])
     with on_one_core() if setting.threads == 1 else nullcontext():
-        first, second = (visit(once, reference).p10 * scale for _ in range(2))
-    return first, second
+        first, second = (visit(once, reference) for _ in range(2))
+    if table.differences(local_device(), runtime.setting):
+        # The table's seconds are of another machine: these are of this one as it is now.
+        return first.p10 * first.reference_s, second.p10 * second.reference_s
+    scale = float(table.conditions["reference_s"])
+    return first.p10 * scale, second.p10 * scale

@@ -13,7 +13,7 @@ from nas.errors import NothingFeasibleError
 from nas.indicators import Pricer, indicator
 from search_spaces import SearchSpace
 
-__all__ = ["Pool", "feasible_pool"]
+__all__ = ["Pool", "feasible_neighbours", "feasible_pool"]
 
 POOL = 20_000
 GENERATIONS, SURVIVORS, CHILDREN = 30, 200, 1_000
@@ -49,22 +49,44 @@ def feasible_pool(
     meets = (excess <= 0).all(axis=1)
     if meets.any():
         return Pool(codes[meets], float(meets.mean()))
-    sizes = np.array([len(choices) for choices in space.parameters.values()])
     for _ in range(GENERATIONS):
         order = np.argsort(np.maximum(excess, 0).sum(axis=1))[:SURVIVORS]
         codes, excess = codes[order], excess[order]
         if (excess[0] <= 0).all():
             break
-        children = codes[rng.integers(len(codes), size=CHILDREN)].copy()
-        change = rng.random(children.shape) < 2 / len(sizes)
-        drawn = rng.integers(0, sizes, size=children.shape)
-        children[change] = drawn[change]
-        codes = np.unique(np.concatenate([codes, children]), axis=0)
+        codes = np.unique(np.concatenate([codes, _mutants(space, codes, rng)]), axis=0)
         excess = _excess(space, pricer, budgets, codes)
     meets = (excess <= 0).all(axis=1)
     if meets.any():
         return Pool(codes[meets], 0.0)
     raise _nothing_feasible(space, pricer, budgets, codes, excess)
+
+
+def feasible_neighbours(
+    space: SearchSpace,
+    pricer: Pricer,
+    budgets: Mapping[str, float],
+    codes: NDArray[np.int64],
+    seed: int,
+) -> NDArray[np.int64]:
+    """Mutations of feasible architectures, and of those again, that meet every budget."""
+    rng = np.random.default_rng(seed)
+    for _ in range(GENERATIONS // 3):
+        children = _mutants(space, codes, rng)
+        meets = (_excess(space, pricer, budgets, children) <= 0).all(axis=1)
+        codes = np.unique(np.concatenate([codes, children[meets]]), axis=0)
+    return codes
+
+
+def _mutants(
+    space: SearchSpace, codes: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    sizes = np.array([len(choices) for choices in space.parameters.values()])
+    children = codes[rng.integers(len(codes), size=CHILDREN)].copy()
+    change = rng.random(children.shape) < 2 / len(sizes)
+    drawn = rng.integers(0, sizes, size=children.shape)
+    children[change] = drawn[change]
+    return children
 
 
 def _excess(

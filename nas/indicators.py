@@ -183,8 +183,8 @@ class Value:
     Attributes:
         value: The number, in the indicator's unit.
         low: Lower end of its 95 % interval; the value itself where it is exact, ``None`` where no
-            interval is known.
-        high: Upper end.
+            interval is known, and the lowest of the repetitions where it was measured.
+        high: Upper end, likewise.
         provenance: ``"exact"``, ``"table"``, ``"predicted"`` or ``"measured"``.
     """
 

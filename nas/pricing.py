@@ -36,6 +36,10 @@ def ready_table(
     setting = RUNTIMES[config.runtime](threads=config.threads).setting
     table, reason = store.valid_table(local_device(), setting, space)
     if table is not None:
+        planned = len(space.blocks) - int(table.conditions["blocks_unmeasured"])
+        if planned < min(config.max_blocks, len(space.blocks)):
+            table, reason = None, f"the kept table was made for {planned} blocks only"
+    if table is not None:
         report.line(f"Latency table: kept from {table.conditions['date']} ({setting.name}).")
         report.line(describe_table(table))
         return table
@@ -103,7 +107,7 @@ def local_pricer(architecture: Architecture, store: Store, training: TrainingSet
     counts = store.counts()
     device = local_device()
     best: LatencyTable | None = None
-    fewest = len(architecture)
+    fewest = len(set(architecture.blocks))
     for table in store.local_tables().values():
         if table.differences(device, table.setting):
             continue

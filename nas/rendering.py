@@ -84,6 +84,8 @@ def print_indicators(values: Mapping[str, Value]) -> None:
         rows.append([name, number, known.unit, interval, value.provenance, known.phase])
     headings = ["indicator", "value", "unit", "95 % interval", "provenance", "phase"]
     print_rows(headings, rows, "At fp32 and batch 1; training at its own batch")
+    for name in values:
+        print(f"{name}: {indicator(name).definition}")
 
 
 def print_certificate(table: LatencyTable) -> None:

@@ -35,7 +35,8 @@ class RunFolder:
 
     ``config.toml`` (the experiment with every default), ``latency.json`` (the table it was priced
     with), ``study.db`` (the Optuna study; this process is its only writer), ``checkpoints/``,
-    ``events.jsonl``, ``pareto.json``, ``exports/`` and ``manifest.json`` with the checksum of each.
+    ``events.jsonl``, ``pareto.json``, ``exports/`` and ``manifest.json`` with the checksum of each,
+    but for the exports, which are verified against the checkpoints.
 
     Attributes:
         path: The folder.
@@ -67,6 +68,11 @@ class RunFolder:
     def pareto(self) -> Path:
         """The Pareto set."""
         return self.path / "pareto.json"
+
+    @property
+    def events(self) -> Path:
+        """What happened, a line each."""
+        return self.path / "events.jsonl"
 
     @property
     def exports(self) -> Path:
@@ -143,6 +149,8 @@ class RunFolder:
                 raise CorruptFileError(f"{file} is missing from the run.")
             if sha256_of(file.read_bytes()) != checksum:
                 raise CorruptFileError(f"{file} is not what the run wrote: its checksum differs.")
+        if not run.study.exists() and any((path / "checkpoints").glob("*.safetensors")):
+            raise CorruptFileError(f"{run.study} is missing from the run.")
         if run.study.exists():
             try:
                 with sqlite3.connect(
@@ -184,9 +192,11 @@ class RunFolder:
         Args:
             experiment: What it is gone on with, which may ask for more trials than before.
         """
+        manifest = read_json(self.manifest) | {"openings": self.openings() + 1}
+        # A kill between the three writes must leave a run that can be opened.
+        write_json(self.manifest, _sealed(manifest | {"state": "running", "files": {}}))
         write_atomically(self.config, experiment.to_toml().encode())
-        manifest = read_json(self.manifest)
-        self._write_manifest(manifest | {"openings": self.openings() + 1}, "running")
+        self._write_manifest(manifest, "running")
 
     def finish(self, state: str) -> None:
         """Marks the run as ended and records the checksum of every file."""
@@ -238,7 +248,7 @@ class RunFolder:
         import json
 
         line = json.dumps({"time": _now(), "event": event} | fields)
-        with (self.path / "events.jsonl").open("a") as file:
+        with self.events.open("a") as file:
             file.write(line + "\n")
 
     def _write_manifest(self, manifest: dict[str, Any], state: str) -> None:
@@ -247,20 +257,21 @@ class RunFolder:
         if state == "running":
             files = [self.config, self.latency]
         else:
-            files = sorted(
-                file
-                for file in self.path.rglob("*")
-                if file.is_file() and file != self.manifest and not file.name.startswith(".")
-                if self.exports not in file.parents
-            )
+            files = [self.config, self.latency, self.study, self.pareto, self.events]
+            files += sorted((self.path / "checkpoints").glob("*.safetensors"))
         checksums = {
             file.relative_to(self.path).as_posix(): sha256_of(file.read_bytes())
             for file in files
             if file.exists()
         }
-        manifest = manifest | {"state": state, "updated": _now(), "files": checksums}
-        manifest.pop("sha256", None)
-        write_json(self.manifest, manifest | {"sha256": sha256_of(canonical_json(manifest))})
+        changed = {"state": state, "updated": _now(), "files": checksums}
+        write_json(self.manifest, _sealed(manifest | changed))
+
+
+def _sealed(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The manifest with its own checksum."""
+    body = {key: value for key, value in manifest.items() if key != "sha256"}
+    return body | {"sha256": sha256_of(canonical_json(body))}
 
 
 def _now() -> str:

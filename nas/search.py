@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hw_profiles import RUNTIMES, LatencyTable, local_device
+from hw_profiles import LatencyTable, local_device
 from hw_profiles.store import Store
 from nas.candidates import Candidate, excess, violations
 from nas.datasets import DATASETS, Dataset
-from nas.errors import ExperimentError, InterruptedSearch, TooManyFailuresError
+from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
-from nas.feasibility import Pool, feasible_pool
+from nas.feasibility import Pool, feasible_neighbours, feasible_pool
 from nas.indicators import INDICATORS, Pricer
 from nas.members import known_tests, measure_members, score_members
 from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
 from nas.progress import Bar, Reporter
+from nas.resuming import check_same_device, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.samplers import make_sampler
 from predictors import LatencyPredictor
@@ -98,9 +100,9 @@ def run_experiment(
     )
     if resume:
         run = RunFolder.open(folder)
-        _check_same(run.experiment(), experiment, folder)
+        check_same_experiment(run.experiment(), experiment, folder)
         table = LatencyTable.load(run.latency)
-        _check_device(table, experiment)
+        check_same_device(table, experiment)
         counts = count_space(space, store, report)
         run.start(experiment)
     else:
@@ -170,10 +172,10 @@ class Search:
 
     def run(self, table: LatencyTable) -> Outcome:
         """Asks, trains and tells until enough candidates are trained, then writes the set."""
-        study = self._open_study()
-        self._recall(study)
         settings = self.experiment.search
+        study = self._open_study()
         try:
+            self._recall(study)
             with self.report.bar("Training candidates") as bar:
                 if self._done() < settings.trials:
                     with evaluator(self.experiment, self.dataset) as evaluate:
@@ -228,7 +230,8 @@ class Search:
         self._stop_running(study)
         for trial in study.get_trials(deepcopy=False):
             key = trial.user_attrs.get("candidate")
-            if key is not None:
+            cut_off = trial.state == TrialState.FAIL and "failure" not in trial.user_attrs
+            if key is not None and not cut_off:
                 self._proposed.add(self._key(trial))
             if trial.state == TrialState.PRUNED:
                 self.over_budget += 1
@@ -320,12 +323,26 @@ class Search:
 
     def _unseen(self, salt: int) -> dict[str, Choice] | None:
         """Parameters of a random feasible candidate that was never proposed."""
-        fresh = [row for key, row in self._pool.items() if key not in self._proposed]
+        fresh = self._fresh()
+        if not fresh:
+            self._grow(salt)
+            fresh = self._fresh()
         if not fresh:
             return None
         rng = np.random.default_rng([self.experiment.seed, salt])
         pairs = zip(self.space.parameters.items(), fresh[rng.integers(len(fresh))], strict=True)
         return {name: choices[index] for (name, choices), index in pairs}
+
+    def _fresh(self) -> list[NDArray[np.int64]]:
+        return [row for key, row in self._pool.items() if key not in self._proposed]
+
+    def _grow(self, salt: int) -> None:
+        """Adds feasible neighbours of the pool's candidates to it; pricing them is free."""
+        codes = np.stack(list(self._pool.values()))
+        budgets, seed = self.experiment.budgets, self.experiment.seed + salt
+        more = feasible_neighbours(self.space, self.pricer, budgets, codes, seed)
+        keys = (indices.tobytes() for indices in self.space.block_indices(more))
+        self._pool |= dict(zip(keys, more, strict=True))
 
     def _key(self, trial: FrozenTrial | Trial) -> bytes:
         """What tells one network of the space from another without building it."""
@@ -385,33 +402,7 @@ class Search:
 
 def _suggest_with(trial: Trial) -> Suggest:
     def suggest(name: str, choices: Sequence[Choice]) -> Choice:
-        picked: Choice = trial.suggest_categorical(name, list(choices))  # type: ignore[assignment]
-        return picked
+        picked = trial.suggest_categorical(name, list(choices))
+        return choices[choices.index(picked)]  # As the space spells it; Optuna may give None.
 
     return suggest
-
-
-def _check_same(kept: Experiment, given: Experiment, folder: Path) -> None:
-    """Raises ExperimentError unless a resumed experiment is the kept one, but for its length."""
-    before, now = (experiment.model_dump(mode="json") for experiment in (kept, given))
-    for values in (before, now):
-        values["search"] |= {"trials": None, "workers": None}
-    differing = [key for key in before if before[key] != now[key]]
-    if differing:
-        raise ExperimentError(
-            f"The run in {folder} was started with another experiment: `"
-            + "`, `".join(differing)
-            + f"` differ. Resume it with {folder / 'config.toml'}, or start a new --out."
-        )
-
-
-def _check_device(table: LatencyTable, experiment: Experiment) -> None:
-    config = experiment.measurement
-    setting = RUNTIMES[config.runtime](threads=config.threads).setting
-    differing = table.differences(local_device(), setting)
-    if differing:
-        fields = "; ".join(f"{key}: {a} then, {b} now" for key, (a, b) in differing.items())
-        raise ExperimentError(
-            f"The run was priced with a table of another device or runtime ({fields}). Go on with "
-            "it there, or start a new one."
-        )

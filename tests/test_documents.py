@@ -2,12 +2,18 @@
 
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import nas
 from nas.cli import _parser
+from nas.datasets import DATASETS
+from nas.experiment import Experiment
 from nas.indicators import indicator_names
 
 ROOT = Path(__file__).parent.parent
@@ -73,3 +79,30 @@ def test_constraints_pin_what_is_required() -> None:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
+
+
+def test_the_readme_experiment_is_one() -> None:
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    experiment = Experiment.from_data(tomllib.loads(block))
+    assert experiment.space(DATASETS["digits"]()).size > 1
+
+
+def test_the_readme_python_names_what_there_is() -> None:
+    text = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    compile(block, "README.md", "exec")
+    (line,) = re.findall(r"from nas import (.*)", block)
+    assert [name for name in line.split(", ") if not hasattr(nas, name)] == []
+
+
+def test_the_wheel_holds_the_packages_and_nothing_else(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    packages = {"nas", "predictors", "hw_profiles", "search_spaces"}
+    assert tops == packages
+    assert {f"{package}/py.typed" for package in packages} <= set(names)

@@ -214,7 +214,7 @@ def test_an_unknown_runtime_lists_the_known_ones(tiny: Callable[..., Experiment]
         tiny(measurement={"runtime": "onnx"})
 
 
-@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_budget_is_above_zero(tiny: Callable[..., Experiment], limit: float) -> None:
     with pytest.raises(ExperimentError, match=r"`budgets\.macs` must be above 0"):
         tiny(budgets={"macs": limit})

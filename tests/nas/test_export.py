@@ -284,3 +284,19 @@ def test_an_interrupted_export_leaves_no_file_that_looks_good(
 def test_a_file_that_is_not_there_is_not_found(opened: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.onnx"):
         verify_export(opened, opened.read_pareto().members[0], tmp_path / "none.onnx")
+
+
+def test_a_failing_export_leaves_no_earlier_file_either(
+    opened: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = opened.read_pareto().pick("knee")
+    (made,) = export_members(opened, members, tmp_path)
+    assert Path(made.file).exists()
+
+    def differ(*_: Any) -> Any:
+        raise VerificationError("it differs")
+
+    monkeypatch.setattr("nas.export._compare", differ)
+    with pytest.raises(VerificationError):
+        export_members(opened, members, tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -6,9 +6,16 @@ import numpy as np
 import pytest
 
 from nas.errors import NothingFeasibleError
-from nas.feasibility import POOL, feasible_pool
+from nas.feasibility import POOL, feasible_neighbours, feasible_pool
 from nas.indicators import Pricer
-from search_spaces import Architecture, MBConvSpace, TrainingSetup, UnionSpace
+from search_spaces import (
+    Architecture,
+    CountTable,
+    MBConvSpace,
+    TrainingSetup,
+    UnionSpace,
+    ViTSpace,
+)
 
 
 def every_code(space: UnionSpace) -> np.ndarray:
@@ -128,3 +135,16 @@ def test_a_corner_too_rare_to_be_drawn_is_found_by_mutation(tiny_pricer: Pricer)
     pool = feasible_pool(space, pricer, budgets, seed=0)
     assert pool.share == 0.0
     assert {space.decode(code).id for code in pool.codes} == {space.decode(least[0]).id}
+
+
+def test_neighbours_of_feasible_candidates_meet_the_budgets_and_are_more() -> None:
+    space = UnionSpace([ViTSpace(), MBConvSpace()])
+    counts = CountTable()
+    pricer = Pricer(counts, TrainingSetup(), {})
+    codes = space.random_codes(2_000, np.random.default_rng(0))
+    limit = float(np.quantile(pricer.price_codes(space, codes)["macs"], 0.01))
+    few = codes[pricer.price_codes(space, codes)["macs"] <= limit][:3]
+    more = feasible_neighbours(space, pricer, {"macs": limit}, few, seed=0)
+    assert (pricer.price_codes(space, more)["macs"] <= limit).all()
+    distinct = len(np.unique(space.block_indices(more), axis=0))
+    assert distinct >= 10 * len(few)

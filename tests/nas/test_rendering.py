@@ -66,8 +66,8 @@ def test_an_interval_stands_where_it_is_one(capsys: pytest.CaptureFixture[str]) 
         }
     )
     lines = capsys.readouterr().out.splitlines()
-    (params,) = (line for line in lines if line.strip().startswith("params"))
-    (latency,) = (line for line in lines if line.strip().startswith("latency_s@local"))
+    (params,) = (line for line in lines if line.split()[:1] == ["params"])
+    (latency,) = (line for line in lines if line.split()[:1] == ["latency_s@local"])
     assert params.split() == ["params", "1,234,567", "elements", "exact", "inference"]
     assert latency.split() == [
         "latency_s@local", "0.001", "seconds", "0.0009", "to", "0.0011", "table", "inference",

@@ -549,7 +549,7 @@ class TestResume:
         self, stub_search: Run, stub: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         # A kill gives no time for what an interrupt does: no trial is told, no checksum written.
-        killed = RuntimeError("killed")
+        killed = SystemExit("killed")
 
         def die(architecture: Architecture, *_: Any) -> Any:
             if len(stub.trained) == 2:
@@ -557,7 +557,7 @@ class TestResume:
             return stub(architecture)
 
         monkeypatch.setattr("nas.training.train", die)
-        with pytest.raises(RuntimeError, match="killed"):
+        with pytest.raises(SystemExit, match="killed"):
             stub_search(search={"trials": 6})
         folder = tmp_path / "run"
         assert json.loads((folder / "manifest.json").read_text())["state"] == "running"
@@ -624,7 +624,7 @@ class TestResume:
     ) -> None:
         stub_search(search={"trials": 1})
         other = replace(local_device(), name="Another processor")
-        monkeypatch.setattr("nas.search.local_device", lambda: other)
+        monkeypatch.setattr("nas.resuming.local_device", lambda: other)
         with pytest.raises(ExperimentError, match="Another processor now"):
             stub_search(resume=True, search={"trials": 2})
         assert len(stub.trained) == 1
