@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from nas.datasets import DATASETS, Dataset
 from nas.errors import QualityError
+from nas.interrupts import ignoring_interrupts
 from search_spaces import Architecture
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
-    with _ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
+    with ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
         for _ in range(workers):
             pool.submit(_nothing)
 
@@ -86,18 +87,6 @@ def _one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-@contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _start_worker() -> None:

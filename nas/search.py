@@ -22,6 +22,7 @@ from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
 from nas.feasibility import Pool, feasible_neighbours, feasible_pool
 from nas.indicators import INDICATORS, Pricer
+from nas.interrupts import uninterrupted
 from nas.members import known_tests, measure_members, score_members
 from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
@@ -175,16 +176,18 @@ class Search:
         settings = self.experiment.search
         study = self._open_study()
         try:
-            self._recall(study)
+            with uninterrupted():
+                self._recall(study)
             with self.report.bar("Training candidates") as bar:
                 if self._done() < settings.trials:
                     with evaluator(self.experiment, self.dataset) as evaluate:
                         self._loop(study, evaluate, bar)
             pareto = self._finish(table)
         except KeyboardInterrupt as interrupt:
-            self._stop_running(study)
-            self._write_untested()
-            self.folder.finish("interrupted")
+            with uninterrupted():
+                self._stop_running(study)
+                self._write_untested()
+                self.folder.finish("interrupted")
             raise InterruptedSearch(
                 f"Stopped after {self._done()} of {settings.trials} candidates; everything so far "
                 f"is saved. Go on with:\n{self.folder.resume_line()}"
@@ -263,13 +266,16 @@ class Search:
         bar(self._done(), settings.trials)
         while self._done() < settings.trials and not self.exhausted:
             wanted = min(settings.batch, settings.trials - self._done())
-            batch, waiting = self._propose(study, wanted)
+            with uninterrupted():
+                batch, waiting = self._propose(study, wanted)
             results = evaluate([architecture for _, architecture in batch])
             for (trial, architecture), result in zip(batch, results, strict=True):
-                self._record(study, trial, architecture, result)
+                with uninterrupted():
+                    self._record(study, trial, architecture, result)
                 bar(self._done(), settings.trials, self._best())
-            for trial, key in waiting:
-                self._tell_repeat(study, trial, key)
+            with uninterrupted():
+                for trial, key in waiting:
+                    self._tell_repeat(study, trial, key)
 
     def _best(self) -> str:
         errors = [candidate.quality for candidate in self.evaluated.values()]

@@ -630,7 +630,7 @@ def test_ctrl_c_with_two_workers_and_the_line_that_goes_on(
     assert "Traceback" not in result.stderr
     after = fresh(out)
     assert after[: len(before)] == before
-    assert len(after) == len(set(after)) == 5
+    assert len(after) == len(set(after)) == 5, result.stderr
     assert RunFolder.open(out).state() == "complete"
     assert "Pareto set" in result.stdout
 
