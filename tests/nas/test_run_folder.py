@@ -90,7 +90,10 @@ def test_exports_and_files_of_others_do_not_matter(run_copy: Path) -> None:
     (run_copy / "exports").mkdir(exist_ok=True)
     (run_copy / "exports" / "mine.onnx").write_bytes(b"x")
     (run_copy / "notes.txt").write_text("mine")
-    RunFolder.open(run_copy)
+    run = RunFolder.open(run_copy)
+    run.finish("complete")
+    (run_copy / "notes.txt").write_text("changed")
+    assert RunFolder.open(run_copy).state() == "complete"
 
 
 @pytest.mark.parametrize("name", ["my run", "run#1", "what?", "100%41", "ü"])
