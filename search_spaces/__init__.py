@@ -4,6 +4,7 @@ Importing this package loads neither PyTorch nor anything that needs it.
 """
 
 from search_spaces.architecture import Architecture, Choice, Node, chain
+from search_spaces.batch_counts import count_codes
 from search_spaces.block import (
     Block,
     Shape,
@@ -13,16 +14,20 @@ from search_spaces.block import (
     block_to_json,
 )
 from search_spaces.block_counts import BlockCounts, CountTable, PerBatch, TrainingCounts
-from search_spaces.counts import Counts, TrainingSetup, count, count_codes
+from search_spaces.counts import OPTIMIZERS, Counts, TrainingSetup, count
 from search_spaces.errors import CorruptFileError, UncountedOperatorError, UnknownNameError
+from search_spaces.families import SPACES
 from search_spaces.mbconv import ConvHead, ConvStem, InvertedBottleneck, MBConvSpace
-from search_spaces.space import SearchSpace, Slot, Suggest, UnionSpace
-from search_spaces.vit import PatchEmbedding, TransformerLayer, ViTHead, ViTSpace
-
-SPACES: dict[str, type[SearchSpace]] = {"vit": ViTSpace, "mbconv": MBConvSpace}
-"""The built-in families by the name that an experiment file uses."""
+from search_spaces.presets import PRESETS, preset
+from search_spaces.space import SearchSpace, Slot, Suggest
+from search_spaces.sparse import SparseBlock, SparseSpace
+from search_spaces.transformer import FeedForward, SelfAttention
+from search_spaces.union import UnionSpace
+from search_spaces.vit import PatchEmbedding, ViTHead, ViTSpace
 
 __all__ = [
+    "OPTIMIZERS",
+    "PRESETS",
     "SPACES",
     "Architecture",
     "Block",
@@ -33,18 +38,21 @@ __all__ = [
     "CorruptFileError",
     "CountTable",
     "Counts",
+    "FeedForward",
     "InvertedBottleneck",
     "MBConvSpace",
     "Node",
     "PatchEmbedding",
     "PerBatch",
     "SearchSpace",
+    "SelfAttention",
     "Shape",
     "Slot",
+    "SparseBlock",
+    "SparseSpace",
     "Suggest",
     "TrainingCounts",
     "TrainingSetup",
-    "TransformerLayer",
     "UncountedOperatorError",
     "UnionSpace",
     "UnknownNameError",
@@ -57,4 +65,5 @@ __all__ = [
     "chain",
     "count",
     "count_codes",
+    "preset",
 ]

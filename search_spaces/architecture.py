@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from search_spaces.block import Block, block_from_json, block_to_json
+from search_spaces.block import Block, Shape, block_from_json, block_to_json
 from search_spaces.errors import UnknownNameError
 
 __all__ = ["Architecture", "Choice", "Node", "chain"]
@@ -18,7 +18,10 @@ Choice = str | int | float | bool
 """A value that a search parameter can take."""
 
 NETWORK_INPUT = -1
-"""The position that stands for the network's own input."""
+"""The position that stands for the network's own input; -2 is its second input, and so on."""
+
+SharedWeight = tuple[str, int, str]
+"""A weight's name, and the position and name of the earlier weight that it is the same as."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class Node:
     Attributes:
         block: What is computed.
         inputs: Positions of the nodes it reads, in order; -1 is the network's input.
-        tie: Position of an earlier, equal block whose weights it shares, or ``None``.
+        tie: Position of an earlier, equal block whose weights it uses, or ``None``.
+        shared: Single weights that are those of earlier nodes.
     """
 
     block: Block
     inputs: tuple[int, ...]
     tie: int | None = None
+    shared: tuple[SharedWeight, ...] = ()
 
 
 def chain(blocks: Sequence[Block]) -> tuple[Node, ...]:
@@ -71,7 +76,7 @@ class Architecture:
                     f"Node {position} reads {len(node.inputs)} tensors, but its block "
                     f"{node.block} takes {len(node.block.input_shapes)}."
                 )
-            if not all(NETWORK_INPUT <= source < position for source in node.inputs):
+            if not all(source < position for source in node.inputs):
                 raise ValueError(
                     f"Node {position} reads {node.inputs}: a node reads earlier nodes, or -1."
                 )
@@ -86,6 +91,34 @@ class Architecture:
                     f"Node {position} is tied to {node.tie}, which is not an earlier, untied node "
                     "of the same block."
                 )
+            for own, source, there in node.shared:
+                if (
+                    node.tie is not None
+                    or not 0 <= source < position
+                    or self.weight_of(source, there) != (source, there)
+                ):
+                    raise ValueError(
+                        f"Node {position} takes its weight {own} from node {source}: an untied "
+                        "node shares weights that an earlier node has of its own."
+                    )
+        inputs = sorted({source for source in read if source < 0}, reverse=True)
+        if inputs != [NETWORK_INPUT - i for i in range(len(inputs))]:
+            raise ValueError(f"The network's inputs are numbered -1, -2, ...; got {inputs}.")
+
+    @cached_property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """Shape of one example of each of the network's inputs."""
+        shapes = {
+            source: shape
+            for node in reversed(self.nodes)
+            for source, shape in zip(node.inputs, node.block.input_shapes, strict=True)
+        }
+        return tuple(shapes[i] for i in sorted((i for i in shapes if i < 0), reverse=True))
+
+    @property
+    def token_ids(self) -> int | None:
+        """How many token ids the first input may hold; ``None`` where it is real numbers."""
+        return next(n.block.token_ids for n in self.nodes if NETWORK_INPUT in n.inputs)
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -103,14 +136,25 @@ class Architecture:
         last = list(range(len(self.nodes)))
         for position, node in enumerate(self.nodes):
             for source in node.inputs:
-                if source != NETWORK_INPUT:
+                if source >= 0:
                     last[source] = position
         return tuple(last)
+
+    def weight_of(self, position: int, name: str) -> tuple[int, str]:
+        """The node that holds a weight of the node at a position, and the weight's name there."""
+        node = self.nodes[position]
+        if node.tie is not None:
+            return self.weight_of(node.tie, name)
+        for own, source, there in node.shared:
+            if own == name:
+                return source, there
+        return position, name
 
     def _nodes_to_json(self) -> list[dict[str, Any]]:
         return [
             {"block": block_to_json(node.block), "inputs": list(node.inputs)}
             | ({} if node.tie is None else {"tie": node.tie})
+            | ({"shared": [list(item) for item in node.shared]} if node.shared else {})
             for node in self.nodes
         ]
 
@@ -149,13 +193,18 @@ class Architecture:
 
 
 def _node_from_json(data: Any) -> Node:
-    _check_fields("node", data, ("block", "inputs"), ("tie",))
-    inputs, tie = data["inputs"], data.get("tie")
+    _check_fields("node", data, ("block", "inputs"), ("tie", "shared"))
+    inputs, tie, shared = data["inputs"], data.get("tie"), data.get("shared", [])
     if not isinstance(inputs, list) or any(type(source) is not int for source in inputs):
         raise ValueError(f"`inputs` must be a list of positions; got {inputs!r}.")
     if tie is not None and type(tie) is not int:
         raise ValueError(f"`tie` must be a position or absent; got {tie!r}.")
-    return Node(block_from_json(data["block"]), tuple(inputs), tie)
+    if not isinstance(shared, list) or not all(
+        isinstance(item, list) and [type(value) for value in item] == [str, int, str]
+        for item in shared
+    ):
+        raise ValueError(f"`shared` must list names, positions and names there; got {shared!r}.")
+    return Node(block_from_json(data["block"]), tuple(inputs), tie, tuple(map(tuple, shared)))
 
 
 def _check_fields(

@@ -52,6 +52,37 @@ class Block(abc.ABC):
     def build(self) -> nn.Module:
         """A new module with the block's weights, called as ``module(*inputs)`` on batches."""
 
+    @property
+    def token_ids(self) -> int | None:
+        """How many token ids the block's inputs may hold; ``None`` where they are real numbers.
+
+        Inputs of ids are whole numbers from 0 to below this, and need no gradient.
+        """
+        return None
+
+    @property
+    def inactive_params(self) -> int:
+        """Trainable elements that one token does not use, as of the experts it is not sent to."""
+        return 0
+
+    @property
+    def sparsity_level(self) -> float:
+        """Share of each linear and convolution weight that is zero and stays so."""
+        return 0.0
+
+    @property
+    def cache_elements(self) -> int:
+        """Elements that generating one token at a time keeps of one example: keys and values."""
+        return 0
+
+    def decoding(self) -> Block | None:
+        """The block for the last token alone, as when text is generated token by token.
+
+        Its first inputs are the block's own, one token long; after them come the cached tensors of
+        the earlier tokens. ``None`` where the block takes no part in that.
+        """
+        return None
+
 
 def kind(cls: type[Block]) -> str:
     """Name of a block type: the class, with its module unless it is built in."""

@@ -1,25 +1,49 @@
-"""Exact counts of architectures.
+"""Exact counts of one architecture, from the counts of its blocks.
 
-The counts of any number of architectures are sums (or maxima) over a table of the counts of their
-blocks (:mod:`search_spaces.block_counts`). Everything is at fp32.
+Every count is a sum over the blocks, or the most that is alive at any of them
+(:mod:`search_spaces.batch_counts` counts many architectures at once). Everything is at fp32; token
+ids and other indices count as elements of the same size.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
+from search_spaces.architecture import Architecture
+from search_spaces.block import Block, Shape
+from search_spaces.block_counts import BlockCounts, CountTable, gradient_needs, gradient_pattern
+from search_spaces.errors import UnknownNameError
 
-from search_spaces.architecture import NETWORK_INPUT, Architecture
-from search_spaces.block import Shape
-from search_spaces.block_counts import BlockCounts, CountTable, TrainingCounts, gradient_pattern
-from search_spaces.space import EMPTY, Codes, SearchSpace
-
-__all__ = ["Counts", "TrainingSetup", "count", "count_codes"]
+__all__ = ["OPTIMIZERS", "Counts", "Optimizer", "TrainingSetup", "count"]
 
 FP32_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Optimizer:
+    """What an optimiser adds to a training step.
+
+    Attributes:
+        state_per_param: Numbers that it keeps for each parameter.
+        passes: Forward and backward passes of a step.
+    """
+
+    state_per_param: int
+    passes: int = 1
+
+
+OPTIMIZERS: Mapping[str, Optimizer] = {
+    "sgd": Optimizer(0),
+    "momentum": Optimizer(1),
+    "adam": Optimizer(2),
+    "adamw": Optimizer(2),
+    "sam": Optimizer(2, passes=2),
+}
+"""Optimisers by name: SGD with and without momentum; Adam (Kingma & Ba 2015), whose state is two
+moments; SAM (Foret et al. 2021) on momentum SGD, which keeps the momentum and the way back from
+the perturbed weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +52,23 @@ class TrainingSetup:
 
     Attributes:
         batch_size: Examples in a step.
-        optimizer: Name, for the record.
-        state_per_param: Numbers the optimiser keeps for each parameter: SGD 0, momentum 1, Adam 2.
+        optimizer: A name of :data:`OPTIMIZERS`.
+
+    Raises:
+        UnknownNameError: There is no such optimiser.
     """
 
     batch_size: int = 64
     optimizer: str = "adamw"
-    state_per_param: int = 2
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in OPTIMIZERS:
+            raise UnknownNameError("optimizer", self.optimizer, tuple(OPTIMIZERS))
+
+    @property
+    def costs(self) -> Optimizer:
+        """What the optimiser adds."""
+        return OPTIMIZERS[self.optimizer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +77,53 @@ class Counts:
 
     Attributes:
         params: Distinct trainable elements; shared ones once.
+        active_params: Those that one token uses: of a layer's experts, the ones it is sent to.
         macs: Multiply-accumulates of convolutions and matrix products.
+        effective_macs: Those of them that no zero weight takes part in (unstructured sparsity).
         flops: Twice the MACs plus elementwise operations (:mod:`search_spaces.operators`).
         activations: Elements that convolutions and matrix products put out (Dollár et al. 2021).
         memory_access_bytes: Bytes that operators read and write, weights included, none fused.
-        peak_memory_bytes: Weights plus the most activation bytes alive at once.
+        memory_access_fused_bytes: Bytes of each block's inputs, weights and output: what is left
+            of the traffic when everything inside a block is fused.
+        peak_memory_bytes: Weights and buffers plus the most activation bytes alive at once; the
+            network's input is alive throughout.
         model_bytes: Bytes of parameters and floating-point buffers.
         sequential_depth: Blocks on the longest chain in which each reads the one before.
-        train_macs: MACs of the forward and backward pass of one training step.
-        train_memory_bytes: Weights, gradients, optimiser state and activations kept for backward.
+        kv_cache_bytes: Keys and values kept at the full context while text is generated; 0 for
+            networks that do not generate.
+        decode_macs: MACs of generating the last token of the context with that cache; likewise.
+        decode_memory_access_bytes: Bytes that doing so reads and writes, none fused; likewise.
+        train_macs: MACs of one training step.
+        train_memory_bytes: The most alive in a training step: weights, buffers, optimiser state,
+            gradients, and activations (:mod:`search_spaces.backward`). Gradients of weights are
+            allocated in the backward pass and freed before the next step; the network's inputs
+            and output are alive throughout. Left out are the loss's own memory and what an
+            optimiser has beside its state while it updates, which a fused one has not.
     """
 
     params: int
+    active_params: int
     macs: int
+    effective_macs: int
     flops: int
     activations: int
     memory_access_bytes: int
+    memory_access_fused_bytes: int
     peak_memory_bytes: int
     model_bytes: int
     sequential_depth: int
+    kv_cache_bytes: int
+    decode_macs: int
+    decode_memory_access_bytes: int
     train_macs: int
     train_memory_bytes: int
 
 
 def count(
-    architecture: Architecture, table: CountTable, training: TrainingSetup | None = None
+    architecture: Architecture,
+    table: CountTable,
+    training: TrainingSetup | None = None,
+    batch: int = 1,
 ) -> Counts:
     """Counts an architecture from the counts of its blocks.
 
@@ -75,179 +131,208 @@ def count(
         architecture: What to count.
         table: Counts of its blocks; those that are missing are traced.
         training: Batch and optimiser of the training counts; the defaults when absent.
+        batch: Batch of the counts of inference.
 
     Raises:
         ValueError: A block does not take the shape that the blocks it reads put out.
     """
     training = training or TrainingSetup()
-    counts = [table[node.block] for node in architecture]
-    size = _sizes(architecture, counts)
-    own = [c for c, node in zip(counts, architecture, strict=True) if node.tie is None]
-    params, weights = sum(c.params for c in own), sum(c.weights for c in own)
-    batch = training.batch_size
-    train = _training_counts(architecture, counts)
-    depth: list[int] = []
-    for node in architecture:
-        depth.append(1 + max((depth[i] for i in node.inputs if i != NETWORK_INPUT), default=0))
+    prepared = table.prepared.setdefault(("rows", batch, training.batch_size), {})
+    rows = [
+        prepared.get(node.block)
+        or prepared.setdefault(node.block, _Row.of(node.block, table, batch, training.batch_size))
+        for node in architecture.nodes
+    ]
+    total = dict(zip(SUMS, map(sum, zip(*[row.sums for row in rows], strict=True)), strict=True))
+    params, weights, inactive, indices = (
+        total[name] for name in ("params", "weights", "inactive_params", "indices")
+    )
+    for node, row in zip(architecture.nodes, rows, strict=True):
+        if node.tie is not None:
+            params -= row.counts.params
+            weights -= row.counts.weights
+            inactive -= row.counts.inactive_params
+            indices -= row.counts.indices
+        for own, _, _ in node.shared:
+            params -= row.counts.parameters[own]
+            weights -= row.counts.parameters[own]
+    walked = _walk(architecture, rows, batch, training.batch_size)
+    generates = total["decodes"] == len(rows)
+    optimizer = training.costs
     return Counts(
         params=params,
-        macs=sum(c.macs.at(1) for c in counts),
-        flops=sum(c.flops.at(1) for c in counts),
-        activations=sum(c.activations.at(1) for c in counts),
-        memory_access_bytes=FP32_BYTES * sum(c.access.at(1) for c in counts),
-        peak_memory_bytes=FP32_BYTES * (weights + _peak_elements(architecture, counts, size)),
+        active_params=params - inactive,
+        macs=total["macs"],
+        effective_macs=total["effective_macs"],
+        flops=total["flops"],
+        activations=total["activations"],
+        memory_access_bytes=FP32_BYTES * total["access"],
+        memory_access_fused_bytes=FP32_BYTES * total["fused_access"],
+        peak_memory_bytes=FP32_BYTES * (weights + indices + walked.peak),
         model_bytes=FP32_BYTES * weights,
-        sequential_depth=depth[-1],
-        train_macs=sum(c.macs.at(batch) for c in train),
+        sequential_depth=walked.depth,
+        kv_cache_bytes=FP32_BYTES * generates * total["cache"],
+        decode_macs=generates * total["decode_macs"],
+        decode_memory_access_bytes=FP32_BYTES * generates * total["decode_access"],
+        train_macs=optimizer.passes * walked.train_macs,
         train_memory_bytes=FP32_BYTES
-        * (
-            weights
-            + params * (1 + training.state_per_param)
-            + _saved_elements(architecture, train, size, batch)
-        ),
+        * (weights + indices + params * (1 + optimizer.state_per_param) + walked.train_peak),
     )
 
 
-def count_codes(
-    space: SearchSpace,
-    codes: Codes,
-    table: CountTable,
-    training: TrainingSetup | None = None,
-) -> dict[str, NDArray[np.int64]]:
-    """Counts many architectures of a space at once.
+FIXED = ("params", "weights", "inactive_params", "indices", "cache", "decode_macs", "decode_access")
+LINES = ("macs", "effective_macs", "flops", "activations", "access", "fused_access")
+SUMS = (*FIXED, *LINES, "decodes")
+"""Counts of blocks that add up."""
 
-    Args:
-        space: A space whose networks are chains.
-        codes: Integer codes ``[n, parameters]``.
-        table: Counts of the space's blocks; those that are missing are traced.
-        training: Batch and optimiser of the training counts; the defaults when absent.
 
-    Returns:
-        Every field of :class:`Counts` as an array ``[n]``; equal to :func:`count` of each.
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A block's counts at given batches.
 
-    Raises:
-        ValueError: A block reads several tensors, so that the networks are no chains.
+    Attributes:
+        counts: The counts.
+        sums: Those of :data:`SUMS`.
+        peak: Most elements alive in inference.
+        inputs: Shapes that it reads.
+        output: The shape that it puts out.
+        size: Elements of that for one example.
+        train: For each set of inputs that need gradients, as bits, the lowest for the first: MACs,
+            elements saved, the most alive in the backward pass, the same where its weights have
+            gradients already, which inputs it keeps, and whether it keeps its output.
     """
-    for block in space.blocks:
-        if len(block.input_shapes) != 1:
-            raise ValueError(
-                f"`space` must make chains, but {block} reads {len(block.input_shapes)} tensors; "
-                "count its architectures one by one."
-            )
-    training = training or TrainingSetup()
-    counts = [table[block] for block in space.blocks]
-    batch = training.batch_size
-    # One column more than blocks: index -1, an empty slot, reads zeros.
-    columns = {
-        "params": [c.params for c in counts],
-        "weights": [c.weights for c in counts],
-        "macs": [c.macs.at(1) for c in counts],
-        "flops": [c.flops.at(1) for c in counts],
-        "activations": [c.activations.at(1) for c in counts],
-        "access": [c.access.at(1) for c in counts],
-        "peak": [c.peak.at(1) for c in counts],
-        "input": [batch * math.prod(block.input_shapes[0]) for block in space.blocks],
-    }
-    of = {name: np.array([*values, 0], dtype=np.int64) for name, values in columns.items()}
-    # Row 0 where the input needs no gradient, row 1 where it does.
-    rows = [[c.train[pattern] for c in counts] for pattern in ("0", "1")]
-    train: dict[str, NDArray[np.int64]] = {
-        "macs": np.array([[*(t.macs.at(batch) for t in row), 0] for row in rows]),
-        "saved": np.array([[*(t.saved.at(batch) for t in row), 0] for row in rows]),
-        "saves_input": np.array([[*(int(t.saves_input[0]) for t in row), 0] for row in rows]),
-        "saves_output": np.array([[*(int(t.saves_output) for t in row), 0] for row in rows]),
-    }
-    indices = space.block_indices(codes)
-    summed = ("params", "weights", "macs", "flops", "activations", "access")
-    total = {name: np.zeros(len(codes), dtype=np.int64) for name in summed}
-    depth, peak, train_macs, saved, saved_before, needs_grad = (
-        np.zeros(len(codes), dtype=np.int64) for _ in range(6)
-    )
-    for index in indices.T:
-        present = index != EMPTY
-        for name in summed:
-            total[name] += of[name][index]
-        peak = np.maximum(peak, of["peak"][index])
-        train_macs += train["macs"][needs_grad, index]
-        saves_input = train["saves_input"][needs_grad, index]
-        saved += train["saved"][needs_grad, index]
-        saved += of["input"][index] * np.maximum(saves_input, saved_before)
-        saved_before = np.where(present, train["saves_output"][needs_grad, index], saved_before)
-        needs_grad |= of["params"][index] > 0
-        depth += present
-    return {
-        "params": total["params"],
-        "macs": total["macs"],
-        "flops": total["flops"],
-        "activations": total["activations"],
-        "memory_access_bytes": FP32_BYTES * total["access"],
-        "peak_memory_bytes": FP32_BYTES * (total["weights"] + peak),
-        "model_bytes": FP32_BYTES * total["weights"],
-        "sequential_depth": depth,
-        "train_macs": train_macs,
-        "train_memory_bytes": FP32_BYTES
-        * (total["weights"] + total["params"] * (1 + training.state_per_param) + saved),
-    }
+
+    counts: BlockCounts
+    sums: tuple[int, ...]
+    peak: int
+    inputs: tuple[Shape, ...]
+    output: Shape
+    size: int
+    train: tuple[tuple[int, int, int, int, tuple[bool, ...], bool], ...]
+
+    @classmethod
+    def of(cls, block: Block, table: CountTable, batch: int, train_batch: int) -> _Row:
+        """The row of a block."""
+        c = table[block]
+        inputs = block.input_shapes
+        by_bits = {
+            sum(need << j for j, need in enumerate(needs)): c.train[gradient_pattern(needs)]
+            for needs in gradient_needs(len(inputs))
+        }
+        fixed = [getattr(c, name) for name in FIXED]
+        lines = [getattr(c, name).at(batch) for name in LINES]
+        return cls(
+            counts=c,
+            sums=(*fixed, *lines, int(c.decode_access > 0)),
+            peak=c.peak.at(batch),
+            inputs=inputs,
+            output=c.output_shape,
+            size=math.prod(c.output_shape),
+            train=tuple(
+                (
+                    t.macs.at(train_batch),
+                    t.saved.at(train_batch),
+                    t.backward.at(train_batch),
+                    t.again.at(train_batch),
+                    t.saves_input,
+                    t.saves_output,
+                )
+                for _, t in sorted(by_bits.items())
+            ),
+        )
 
 
-def _sizes(architecture: Architecture, counts: list[BlockCounts]) -> dict[int, int]:
-    """Elements for one example of each tensor between blocks, by the node that puts it out.
+@dataclass(frozen=True, slots=True)
+class _Walked:
+    """What depends on what stands before and after.
 
-    Raises:
-        ValueError: A block does not take the shape that it reads.
+    Attributes:
+        peak: Most activation elements alive at once in inference: a block's own, and what waits
+            for later ones.
+        depth: Blocks on the longest chain.
+        train_macs: MACs of a forward and a backward pass.
+        train_peak: Most elements alive in it, without weights and optimiser state, and less all
+            gradients of weights: while a node's backward pass runs, those of earlier nodes are not
+            there yet.
     """
-    shapes: dict[int, Shape] = {NETWORK_INPUT: architecture.nodes[0].block.input_shapes[0]}
-    for position, node in enumerate(architecture):
-        for source, expected in zip(node.inputs, node.block.input_shapes, strict=True):
+
+    peak: int
+    depth: int
+    train_macs: int
+    train_peak: int
+
+
+def _walk(architecture: Architecture, rows: list[_Row], batch: int, train_batch: int) -> _Walked:
+    far = _far(architecture)
+    # Inputs belong to the caller: they need no gradient, and are there throughout.
+    size = dict(zip(range(-1, -9, -1), map(math.prod, architecture.input_shapes), strict=False))
+    shapes = dict(zip(size, architecture.input_shapes, strict=True))
+    needs_grad = dict.fromkeys(size, False)
+    depths = dict.fromkeys(size, 0)
+    kept = set(size)
+    held = train_batch * sum(size.values())
+    new, again = _gradients(architecture, rows)
+    peak = train_peak = macs = depth = 0
+    for position, (node, row) in enumerate(zip(architecture.nodes, rows, strict=True)):
+        bits, alive, depth = 0, row.peak, 0
+        for j, (source, expected) in enumerate(zip(node.inputs, row.inputs, strict=True)):
             if shapes[source] != expected:
-                origin = "node 0 takes" if source == NETWORK_INPUT else f"node {source} puts out"
+                origin = "the network's input is" if source < 0 else f"node {source} puts out"
                 raise ValueError(
                     f"Node {position} takes {expected}, but {origin} {shapes[source]}."
                 )
-        shapes[position] = counts[position].output_shape
-    return {source: math.prod(shape) for source, shape in shapes.items()}
-
-
-def _training_counts(architecture: Architecture, counts: list[BlockCounts]) -> list[TrainingCounts]:
-    """Each node's training counts, by which of the tensors it reads need a gradient.
-
-    The network's input needs none; what a node puts out needs one if something before it trains.
-    """
-    needs_grad = {NETWORK_INPUT: False}
-    train = []
-    for position, (node, c) in enumerate(zip(architecture, counts, strict=True)):
-        needs = [needs_grad[source] for source in node.inputs]
-        train.append(c.train[gradient_pattern(needs)])
-        needs_grad[position] = c.params > 0 or any(needs)
-    return train
-
-
-def _peak_elements(
-    architecture: Architecture, counts: list[BlockCounts], size: dict[int, int]
-) -> int:
-    """Most activation elements alive at once: a block's own, and what waits for later ones."""
-    last = {source: reader for reader, node in enumerate(architecture) for source in node.inputs}
-    peak = 0
-    for position, (node, c) in enumerate(zip(architecture, counts, strict=True)):
-        reads = set(node.inputs)
-        waiting = sum(
-            size[earlier]
-            for earlier in range(NETWORK_INPUT, position)
-            if last[earlier] > position and earlier not in reads
-        )
-        # The block's own peak takes its inputs for different tensors.
-        repeated = sum(size[source] for source in node.inputs) - sum(size[s] for s in reads)
-        peak = max(peak, c.peak.at(1) + waiting - repeated)
-    return peak
-
-
-def _saved_elements(
-    architecture: Architecture, train: list[TrainingCounts], size: dict[int, int], batch: int
-) -> int:
-    """Elements kept for the backward pass; a tensor between two blocks counts once."""
-    kept: set[int] = set()
-    for position, (node, t) in enumerate(zip(architecture, train, strict=True)):
-        kept.update(s for s, saved in zip(node.inputs, t.saves_input, strict=True) if saved)
-        if t.saves_output and position != len(architecture) - 1:
+            bits |= needs_grad[source] << j
+            depth = max(depth, depths[source])
+            if source in node.inputs[:j]:  # Its own peak takes its inputs for different tensors.
+                alive -= batch * size[source]
+        t_macs, saved, backward, backward_again, saves_input, saves_output = row.train[bits]
+        macs += t_macs
+        for source, saves in zip(node.inputs, saves_input, strict=True):
+            if saves and source not in kept:
+                kept.add(source)
+                held += train_batch * size[source]
+        if again[position] and not new[position]:
+            train_alive = held + backward_again
+        else:
+            train_alive = held - new[position] + backward + again[position]
+        for source, last in far:
+            if source < position:
+                if (last > position or source < 0) and source not in node.inputs:
+                    alive += batch * size[source]
+                if last > position and needs_grad[source]:
+                    train_alive += train_batch * size[source]
+        peak = max(peak, alive)
+        train_peak = max(train_peak, train_alive)
+        held += saved - new[position]
+        if saves_output:
+            held += train_batch * row.size
             kept.add(position)
-    return sum(t.saved.at(batch) for t in train) + batch * sum(size[source] for source in kept)
+        shapes[position], size[position] = row.output, row.size
+        needs_grad[position] = bits > 0 or row.counts.params > 0
+        depth += 1
+        depths[position] = depth
+    return _Walked(peak, depth, macs, train_peak + train_batch * row.size)
+
+
+def _far(architecture: Architecture) -> list[tuple[int, int]]:
+    """Tensors that others than the next node read, each with the last that does; all inputs."""
+    last = {source: i for i, node in enumerate(architecture.nodes) for source in node.inputs}
+    return [item for item in last.items() if item[0] < 0 or item[1] > item[0] + 1]
+
+
+def _gradients(architecture: Architecture, rows: list[_Row]) -> tuple[list[int], list[int]]:
+    """For each node: elements of weight gradients that its backward pass is the first to make,
+    and of the largest one that it makes beside one that is already there, to be added to it."""
+    if not any(node.tie is not None or node.shared for node in architecture.nodes):
+        return [row.counts.params for row in rows], [0] * len(rows)
+    made: set[tuple[int, str]] = set()
+    new, again = [0] * len(rows), [0] * len(rows)
+    for position in reversed(range(len(rows))):
+        for name, elements in rows[position].counts.parameters.items():
+            owner = architecture.weight_of(position, name)
+            if owner in made:
+                again[position] = max(again[position], elements)
+            else:
+                new[position] += elements
+                made.add(owner)
+    return new, again

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.architecture import Architecture, Choice, Node, chain
+from search_spaces.architecture import NETWORK_INPUT, Architecture, Choice, Node, SharedWeight
 from search_spaces.block import Block, Shape, block_key
 
-__all__ = ["SearchSpace", "Slot", "Suggest", "UnionSpace"]
+__all__ = ["Placement", "SearchSpace", "Slot", "Suggest"]
 
 Suggest = Callable[[str, Sequence[Choice]], Choice]
 """Picks one of the choices of the named parameter, as ``optuna.Trial.suggest_categorical`` does."""
@@ -32,25 +32,54 @@ Codes = NDArray[np.integer[Any]]
 EMPTY = -1
 """The block index of a slot that holds no block."""
 
+LISTED = 2**17
+"""Combinations of parameters that are listed to see which of them differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
     """A place in the network and the parameters that decide what stands there.
 
+    The functions are called with the values of those parameters by position. Slots are numbered in
+    the order they run; the slot of -1 is the network's input, of -2 its second input, and so on.
+
     Attributes:
         reads: Names of the parameters it depends on.
-        block: Called with their values by position; returns the block, or ``None`` for none.
+        block: Returns the block, or ``None`` for none.
+        inputs: The slots whose results it reads: of an empty slot, the last result before it.
+            ``None`` for what stands right before, as in a chain.
+        tie: Returns the earlier slot that holds an equal block whose weights are used in place of
+            its own, or ``None``.
+        shared: Returns single weights that are those of an earlier slot: own name, slot and name
+            there (the embedding that a classifier shares).
     """
 
     reads: tuple[str, ...]
     block: Callable[..., Block | None]
+    inputs: tuple[int, ...] | None = None
+    tie: Callable[..., int | None] | None = None
+    shared: Callable[..., tuple[SharedWeight, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """What stands in a slot: a block, and which earlier weights it uses.
+
+    Attributes:
+        block: The block.
+        tie: The slot of the equal block whose weights it uses, or ``None``.
+        shared: Its single weights that are those of another slot.
+    """
+
+    block: Block
+    tie: int | None = None
+    shared: tuple[SharedWeight, ...] = ()
 
 
 class SearchSpace(abc.ABC):
     """A family of architectures.
 
-    A subclass gives :attr:`name`, :attr:`parameters` and :attr:`slots`; where the network is not
-    a chain it overrides :meth:`wire`.
+    A subclass gives :attr:`name`, :attr:`parameters` and :attr:`slots`.
 
     The parameters are a fixed superset with constant choices, as Optuna requires: those that have
     no effect on an architecture (the width of a layer that is not there) are sampled all the same
@@ -72,10 +101,6 @@ class SearchSpace(abc.ABC):
     def slots(self) -> tuple[Slot, ...]:
         """The places of the network, in the order they run."""
 
-    def wire(self, blocks: Sequence[Block]) -> tuple[Node, ...]:
-        """Wires the blocks that are present; a chain unless overridden."""
-        return chain(blocks)
-
     def architecture(self, config: Mapping[str, Choice]) -> Architecture:
         """The architecture of a configuration that names every parameter that has an effect.
 
@@ -87,7 +112,7 @@ class SearchSpace(abc.ABC):
         """
         codes = self.encode(config)
         if len(config) < len(self.parameters):
-            effective = self._effective(codes, self.block_indices(codes[None, :])[0])
+            effective = self._effective(codes, self.placement_indices(codes[None, :])[0])
             names = itertools.compress(self.parameters, effective)
             missing = [name for name in names if name not in config]
             if missing:
@@ -128,15 +153,34 @@ class SearchSpace(abc.ABC):
     def decode(self, row: Sequence[int] | NDArray[np.integer[Any]]) -> Architecture:
         """The architecture of one row of codes ``[parameters]``."""
         codes = np.asarray(row, dtype=np.int64)
-        indices = self.block_indices(codes[None, :])[0]
-        blocks = [self.blocks[index] for index in indices if index != EMPTY]
+        indices = self.placement_indices(codes[None, :])[0]
         effective = self._effective(codes, indices)
         config = {
             name: choices[codes[column]]
             for column, (name, choices) in enumerate(self.parameters.items())
             if effective[column]
         }
-        return Architecture(self.name, config, self.wire(blocks))
+        return Architecture(self.name, config, self._wire(indices))
+
+    def _wire(self, indices: NDArray[np.int32]) -> tuple[Node, ...]:
+        nodes: list[Node] = []
+        at = [NETWORK_INPUT] * len(indices)  # Of each slot, the last node up to and with it.
+        for slot, index in enumerate(indices):
+            before = at[slot - 1] if slot else NETWORK_INPUT
+            at[slot] = before
+            if index == EMPTY:
+                continue
+            placed, inputs = self.placements[index], self.slots[slot].inputs
+            nodes.append(
+                Node(
+                    placed.block,
+                    (before,) if inputs is None else tuple(i if i < 0 else at[i] for i in inputs),
+                    None if placed.tie is None else at[placed.tie],
+                    tuple((own, at[source], there) for own, source, there in placed.shared),
+                )
+            )
+            at[slot] = len(nodes) - 1
+        return tuple(nodes)
 
     def random_codes(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Codes ``[n, parameters]``, each parameter drawn uniformly."""
@@ -149,6 +193,14 @@ class SearchSpace(abc.ABC):
         This is plain integer indexing, so that a price for each block prices any number of
         architectures at once.
         """
+        blocks: NDArray[np.int32] = self._block_of[self.placement_indices(codes)]
+        return blocks
+
+    def placement_indices(self, codes: Codes) -> NDArray[np.int32]:
+        """Which of :attr:`placements` stands in each slot: ``[n, slots]``, -1 where none does.
+
+        Rows are equal where, and only where, the networks are.
+        """
         out = np.empty((len(codes), len(self._lookups)), dtype=np.int32)
         for slot, (columns, strides, lookup) in enumerate(self._lookups):
             out[:, slot] = lookup[codes[:, columns] @ strides]
@@ -157,7 +209,7 @@ class SearchSpace(abc.ABC):
     def place(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where a block, given by its index, can stand: columns of the codes and their values."""
         for columns, strides, lookup in self._lookups:
-            found = np.flatnonzero(lookup == block)
+            found = np.flatnonzero(self._block_of[lookup] == block)
             if len(found):
                 sizes = [len(c) for c in self.parameters.values()]
                 values = found[0] // strides % np.array(sizes)[columns]
@@ -167,56 +219,97 @@ class SearchSpace(abc.ABC):
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         """Every distinct block that the space can produce."""
+        return tuple(dict.fromkeys(placed.block for placed in self.placements))
+
+    @cached_property
+    def placements(self) -> tuple[Placement, ...]:
+        """Every distinct block that the space can produce with the weights it takes from others."""
         return self._enumeration[0]
 
     @cached_property
-    def size(self) -> int:
-        """How many configurations differ; parameters without effect are not counted.
+    def _block_of(self) -> NDArray[np.int32]:
+        """Of each placement the index of its block; the last entry keeps -1 what it is."""
+        index = {block: i for i, block in enumerate(self.blocks)}
+        return np.array([*(index[p.block] for p in self.placements), EMPTY], dtype=np.int32)
 
-        Sums, over the parameters that several slots share, the product of how many different
-        blocks each slot can hold. Exact below 2^53, and correctly rounded above.
+    @cached_property
+    def size(self) -> int:
+        """How many networks there are; choices without effect are not counted.
+
+        For each combination of the parameters that several slots read, the product of how many
+        different blocks each slot can hold; combinations that leave every slot the same count once.
+        Where there are too many combinations to list (over 2^17) each of them counts.
         """
         readers: dict[str, int] = {}
         for slot in self.slots:
             for name in slot.reads:
                 readers[name] = readers.get(name, 0) + 1
-        shared = [name for name in self.parameters if readers.get(name, 0) > 1]
-        operands: list[Any] = []
-        for slot, (_, _, lookup) in zip(self.slots, self._lookups, strict=True):
-            dims = [len(self.parameters[name]) for name in slot.reads]
-            grid = lookup.reshape(dims)
-            private = [axis for axis, name in enumerate(slot.reads) if name not in shared]
-            common = [axis for axis, name in enumerate(slot.reads) if name in shared]
-            flat = grid.transpose(common + private).reshape([dims[a] for a in common] + [-1])
-            ordered = np.sort(flat, axis=-1)
-            distinct = 1.0 + (ordered[..., 1:] != ordered[..., :-1]).sum(axis=-1)
-            operands += [distinct, [shared.index(slot.reads[axis]) for axis in common]]
-        total = float(np.einsum(*operands, [], optimize="greedy")) if operands else 1.0
-        return round(total)
+        common = [name for name in self.parameters if readers.get(name, 0) > 1]
+        sizes = [len(self.parameters[name]) for name in common]
+        grids = [self._options(slot, set(common)) for slot in range(len(self.slots))]
+        axes = [[common.index(n) for n in slot.reads if n in common] for slot in self.slots]
+        if math.prod(sizes) > LISTED:
+            operands: list[Any] = []
+            for (_, distinct), axis in zip(grids, axes, strict=True):
+                operands += [distinct, axis]
+            return round(float(np.einsum(*operands, [], optimize="greedy")))
+        at = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
+        cells = [
+            (kinds[tuple(at[axis])], n[tuple(at[axis])])
+            for (kinds, n), axis in zip(grids, axes, strict=True)
+        ]
+        rows = np.stack([np.broadcast_to(kinds, at.shape[1]) for kinds, _ in cells], axis=1)
+        _, first = np.unique(rows, axis=0, return_index=True)
+        counts = [np.broadcast_to(n, at.shape[1])[first] for _, n in cells]
+        return sum(math.prod(int(n) for n in row) for row in zip(*counts, strict=True))
+
+    def _options(
+        self, slot: int, common: set[str]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """For each combination of the common parameters that a slot reads: which set of placements
+        its own parameters choose from, as a number, and how many differ."""
+        reads, lookup = self.slots[slot].reads, self._lookups[slot][2]
+        dims = [len(self.parameters[name]) for name in reads]
+        own = [axis for axis, name in enumerate(reads) if name not in common]
+        others = [axis for axis, name in enumerate(reads) if name in common]
+        shape = [dims[axis] for axis in others]
+        sets = np.sort(lookup.reshape(dims).transpose(others + own).reshape(math.prod(shape), -1))
+        kinds = np.unique(sets, axis=0, return_inverse=True)[1].reshape(shape)
+        distinct = 1.0 + (sets[:, 1:] != sets[:, :-1]).sum(axis=1)
+        return kinds, distinct.reshape(shape)
+
+    @cached_property
+    def _first(self) -> Architecture:
+        return self.decode(np.zeros(len(self.parameters), dtype=np.int64))
 
     @property
     def input_shape(self) -> Shape:
-        """Shape of one example that every network of the space reads."""
-        return self.decode(np.zeros(len(self.parameters), dtype=np.int64)).blocks[0].input_shapes[0]
+        """Shape of one example of the first input, in the architecture of all first choices."""
+        return self._first.input_shapes[0]
+
+    @property
+    def reads_ids(self) -> bool:
+        """Whether the networks read token ids rather than real numbers."""
+        return self._first.token_ids is not None
 
     def _effective(self, codes: NDArray[np.int64], indices: NDArray[np.int32]) -> list[bool]:
         effective = []
         for column, choices in enumerate(self.parameters.values()):
             variants = np.repeat(codes[None, :], len(choices), axis=0)
             variants[:, column] = np.arange(len(choices))
-            effective.append(bool((self.block_indices(variants) != indices).any()))
+            effective.append(bool((self.placement_indices(variants) != indices).any()))
         return effective
 
     @cached_property
-    def _enumeration(self) -> tuple[tuple[Block, ...], list[NDArray[np.int32]]]:
-        distinct: dict[Block, int] = {}
+    def _enumeration(self) -> tuple[tuple[Placement, ...], list[NDArray[np.int32]]]:
+        distinct: dict[Placement, int] = {}
         lookups = []
         for slot in self.slots:
             values = itertools.product(*(self.parameters[name] for name in slot.reads))
-            held = (slot.block(*choice) for choice in values)
+            held = (_placed(slot, choice) for choice in values)
             lookups.append(
                 np.array(
-                    [EMPTY if b is None else distinct.setdefault(b, len(distinct)) for b in held],
+                    [EMPTY if p is None else distinct.setdefault(p, len(distinct)) for p in held],
                     dtype=np.int32,
                 )
             )
@@ -224,7 +317,7 @@ class SearchSpace(abc.ABC):
 
     @cached_property
     def _lookups(self) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]]:
-        """For each slot: columns it reads, stride of each, and the block index by position."""
+        """For each slot: columns it reads, stride of each, and the placement by position."""
         names = list(self.parameters)
         result = []
         for slot, lookup in zip(self.slots, self._enumeration[1], strict=True):
@@ -239,80 +332,15 @@ class SearchSpace(abc.ABC):
         return {"name": self.name, "blocks": sorted(block_key(block) for block in self.blocks)}
 
 
-class UnionSpace(SearchSpace):
-    """Several spaces as one: which of them an architecture comes from is itself a choice.
-
-    Args:
-        members: Spaces with distinct names and equal input shapes, none itself a union.
-
-    Raises:
-        ValueError: Names repeat, the input shapes differ, or a member is a union.
-    """
-
-    def __init__(self, members: Sequence[SearchSpace]) -> None:
-        names = [member.name for member in members]
-        if len(set(names)) != len(names) or not names:
-            raise ValueError(f"`members` must have distinct names, and at least one; got {names}.")
-        nested = [member.name for member in members if isinstance(member, UnionSpace)]
-        if nested:
-            raise ValueError(f"`members` must not be unions; got {nested}; list their members.")
-        shapes = {member.name: member.input_shape for member in members}
-        if len(set(shapes.values())) > 1:
-            raise ValueError(f"`members` must read the same input shape; got {shapes}.")
-        self.members = {member.name: member for member in members}
-
-    @property
-    def name(self) -> str:
-        return "+".join(self.members)
-
-    @cached_property
-    def parameters(self) -> Mapping[str, tuple[Choice, ...]]:
-        inner = {
-            f"{member.name}.{name}": choices
-            for member in self.members.values()
-            for name, choices in member.parameters.items()
-        }
-        return {"space": tuple(self.members)} | inner
-
-    @cached_property
-    def slots(self) -> tuple[Slot, ...]:
-        return tuple(
-            Slot(
-                ("space", *(f"{member.name}.{name}" for name in slot.reads)),
-                _only_in(member.name, slot.block),
-            )
-            for member in self.members.values()
-            for slot in member.slots
+def _placed(slot: Slot, values: tuple[Choice, ...]) -> Placement | None:
+    block = slot.block(*values)
+    if block is None:
+        return None
+    read = 1 if slot.inputs is None else len(slot.inputs)
+    if len(block.input_shapes) != read:
+        raise ValueError(
+            f"A slot that reads {read} must hold blocks of as many inputs; got {block}, which has "
+            f"{len(block.input_shapes)}. Name the slots that it reads in `inputs`."
         )
-
-    @cached_property
-    def size(self) -> int:
-        """The sum of the members' sizes."""
-        return sum(member.size for member in self.members.values())
-
-    def decode(self, row: Sequence[int] | NDArray[np.integer[Any]]) -> Architecture:
-        """The architecture of one row; its space and config are those of the member."""
-        member, columns = self._member_columns[int(row[0])]
-        return member.decode(np.asarray(row)[columns])
-
-    def codes_of(self, architecture: Architecture) -> NDArray[np.int64]:
-        """Codes ``[parameters]`` of an architecture that a member made."""
-        return self.encode(
-            {"space": architecture.space}
-            | {f"{architecture.space}.{name}": v for name, v in architecture.config.items()}
-        )
-
-    @cached_property
-    def _member_columns(self) -> list[tuple[SearchSpace, slice]]:
-        result, start = [], 1
-        for member in self.members.values():
-            result.append((member, slice(start, start + len(member.parameters))))
-            start += len(member.parameters)
-        return result
-
-
-def _only_in(name: str, block: Callable[..., Block | None]) -> Callable[..., Block | None]:
-    def choose(space: str, *values: Choice) -> Block | None:
-        return block(*values) if space == name else None
-
-    return choose
+    tie = slot.tie(*values) if slot.tie is not None else None
+    return Placement(block, tie, slot.shared(*values) if slot.shared is not None else ())

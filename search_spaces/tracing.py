@@ -25,18 +25,40 @@ from search_spaces.operators import FORMULAS, TracedTensor, tensors_in
 __all__ = ["BATCHES", "Batch", "Operation", "Trace", "build_on_meta", "symbolic_trace", "traces"]
 
 ELEMENT_BYTES = 4
-"""Traces are made in fp32; counts are in elements."""
+"""Traces are made in fp32; counts are in elements of these bytes."""
 
-_NAMES = {"__add__": "add", "__radd__": "add", "__mul__": "mul", "__rmul__": "mul"} | {
-    "__sub__": "sub",
-    "__rsub__": "rsub",
-    "__truediv__": "div",
-    "true_divide": "div",
-    "__matmul__": "matmul",
-    "bmm": "matmul",
-    "concat": "cat",
-    "concatenate": "cat",
+_ALIASES = {
+    "add": "__add__ __radd__ __iadd__ add_",
+    "sub": "__sub__ __isub__ sub_ subtract",
+    "mul": "__mul__ __rmul__ multiply",
+    "div": "__truediv__ __div__ true_divide divide",
+    "pow": "__pow__",
+    "neg": "__neg__ negative",
+    "abs": "__abs__ absolute",
+    "matmul": "__matmul__ bmm",
+    "eq": "__eq__",
+    "ne": "__ne__ not_equal",
+    "lt": "__lt__ less",
+    "le": "__le__ less_equal",
+    "gt": "__gt__ greater",
+    "ge": "__ge__ greater_equal",
+    "to": "float int long bool type type_as",
+    "cat": "concat concatenate",
+    "clamp": "clip",
+    "transpose": "swapaxes swapdims",
+    "movedim": "moveaxis",
+    "fft2": "fft_fft2",
 }
+_NAMES = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
+
+_REVERSED = {
+    "__rsub__": "sub",
+    "__rdiv__": "div",
+    "__rtruediv__": "div",
+    "__rpow__": "pow",
+    "__rmatmul__": "matmul",
+}
+"""Python's operators called on their right operand: as the operator, with the operands in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +100,14 @@ class Trace:
         inputs: The tensors it was given.
         output: The tensor it returned.
         operations: Its operators, in order.
-        peak_elements: Most elements alive at once, weights excluded, inputs and output included.
+        alive: Elements alive at first and after each operator, weights excluded, inputs and output
+            included.
     """
 
     inputs: tuple[TracedTensor, ...]
     output: TracedTensor
     operations: tuple[Operation, ...]
-    peak_elements: int = 0
+    alive: tuple[int, ...] = ()
 
 
 BATCHES = (2, 3)
@@ -111,18 +134,24 @@ def build_on_meta(block: Block) -> nn.Module:
 
 
 def _trace(block: Block, module: nn.Module, batch: int) -> Trace:
-    inputs = [torch.empty((batch, *shape), device="meta") for shape in block.input_shapes]
+    # Token ids are int32 here, so that one of them is one element; modules take any integers.
+    dtype = torch.float32 if block.token_ids is None else torch.int32
+    inputs = [
+        torch.empty((batch, *shape), dtype=dtype, device="meta") for shape in block.input_shapes
+    ]
     mode = _Tracer(module, inputs)
     traced = tuple(mode.ref(x) for x in inputs)  # Before an operator in place replaces one.
     with torch.no_grad(), mode:
         output = module(*inputs)
     if not isinstance(output, torch.Tensor):
         raise TypeError(f"{block} must return one tensor; it returned {type(output).__name__}.")
+    if output.is_complex():
+        raise TypeError(f"{block} must return real numbers; it returned {output.dtype}.")
     return Trace(
         inputs=traced,
         output=mode.ref(output),
         operations=tuple(mode.operations),
-        peak_elements=mode.peak_bytes // ELEMENT_BYTES,
+        alive=tuple(size // ELEMENT_BYTES for size in mode.alive_bytes),
     )
 
 
@@ -179,18 +208,18 @@ class _Tracer(TorchFunctionMode):
     def __init__(self, module: nn.Module, inputs: list[torch.Tensor]) -> None:
         super().__init__()
         self.operations: list[Operation] = []
-        self.peak_bytes = 0
         self._refs = WeakIdKeyDictionary()
         self._live: dict[int, tuple[StorageWeakRef, int]] = {}
         self._weights: set[int] = set()
         for name, tensor in (*module.named_parameters(), *module.named_buffers()):
-            self._refs[tensor] = TracedTensor(
-                tuple(tensor.shape), "weight", name, tensor.requires_grad
+            self._refs[tensor] = _described(
+                tensor, "weight", name, trainable=tensor.requires_grad, traced=tensor.requires_grad
             )
             self._weights.add(tensor.untyped_storage()._cdata)
         for position, tensor in enumerate(inputs):
-            self._refs[tensor] = TracedTensor(tuple(tensor.shape), "input", f"x{position}")
+            self._refs[tensor] = _described(tensor, "input", f"x{position}")
             self._track(tensor)
+        self.alive_bytes = [sum(size for _, size in self._live.values())]
 
     def ref(self, tensor: torch.Tensor) -> TracedTensor:
         """The traced form of a tensor that was seen.
@@ -202,7 +231,8 @@ class _Tracer(TorchFunctionMode):
         if known is None:
             raise UncountedOperatorError(
                 f"A tensor of shape {tuple(tensor.shape)} is neither an input, a weight nor the "
-                "result of a traced operator. Register constants as buffers."
+                "result of a traced operator, or another operator changed its memory in place. "
+                "Register constants as buffers."
             )
         return known
 
@@ -214,15 +244,23 @@ class _Tracer(TorchFunctionMode):
         versions = [tensor._version for tensor in arguments]
         result = func(*args, **kwargs)
         outputs = list(_tensors(result))
-        if not outputs or all(self._is_weight(tensor) for tensor in outputs):
+        changed = [
+            tensor
+            for tensor, version in zip(arguments, versions, strict=True)
+            if tensor._version != version and not self._is_weight(tensor)
+        ]
+        if not changed and all(self._is_weight(tensor) for tensor in outputs):
             return result  # A size, or a counter updated in place: nothing of the network's output.
         name = _operator_name(func)
+        if name in _REVERSED:
+            name, args = _REVERSED[name], tuple(reversed(args))
+        if name == "to":
+            args, kwargs = args[:1], {}  # The type is that of the result.
         if name not in FORMULAS:
             raise UncountedOperatorError(
                 f"Operator `{name}` has no cost formula. Known: {', '.join(sorted(FORMULAS))}."
             )
-        in_place = [tensor._version for tensor in arguments] != versions
-        if not in_place and len(outputs) == 1 and any(outputs[0] is t for t in arguments):
+        if not changed and len(outputs) == 1 and any(outputs[0] is t for t in arguments):
             return result  # As `contiguous` does where nothing is to be done.
         if name == "scaled_dot_product_attention" and result.dim() == 4:
             # Fused kernels lay memory out by token, then head, so that joining the heads moves
@@ -230,22 +268,30 @@ class _Tracer(TorchFunctionMode):
             result = result.transpose(-3, -2).contiguous().transpose(-3, -2)
             outputs = [result]
         traced_args, traced_kwargs = self._traced(tuple(args)), self._traced(dict(kwargs))
+        self._forget(changed)
         sources = {tensor.untyped_storage()._cdata for tensor in arguments} | self._weights
+        traced = any(t.differentiable for t in tensors_in([*traced_args, *traced_kwargs.values()]))
         refs: list[TracedTensor] = []
         for tensor in outputs:
-            ref = TracedTensor(
-                tuple(tensor.shape), "result", f"{len(self.operations)}_{len(refs)}_{name}"
-            )
+            label = f"{len(self.operations)}_{len(refs)}_{name}"
+            ref = _described(tensor, "result", label, traced=traced)
             self._refs[tensor] = ref
             self._track(tensor)
             refs.append(ref)
         shared = all(tensor.untyped_storage()._cdata in sources for tensor in outputs)
-        view = shared and not in_place
+        view = shared and not changed
         operation = Operation(name, traced_args, traced_kwargs, tuple(refs), view)
         self.operations.append(operation)
         self._live = {k: v for k, v in self._live.items() if not v[0].expired()}
-        self.peak_bytes = max(self.peak_bytes, sum(size for _, size in self._live.values()))
+        self.alive_bytes.append(sum(size for _, size in self._live.values()))
         return result
+
+    def _forget(self, changed: list[torch.Tensor]) -> None:
+        """Drops what shares memory with a tensor changed in place: it no longer is what it was."""
+        memory = {tensor.untyped_storage()._cdata for tensor in changed}
+        for tensor in list(self._refs) if changed else []:
+            if tensor.untyped_storage()._cdata in memory:
+                del self._refs[tensor]
 
     def _is_weight(self, tensor: torch.Tensor) -> bool:
         known = self._refs.get(tensor)
@@ -266,6 +312,16 @@ class _Tracer(TorchFunctionMode):
         if isinstance(value, dict):
             return {key: self._traced(item) for key, item in value.items()}
         return value
+
+
+def _described(
+    tensor: torch.Tensor, source: str, name: str, *, trainable: bool = False, traced: bool = True
+) -> TracedTensor:
+    """The traced form of a tensor; ``traced`` is whether it comes from what may need a gradient."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    differentiable = traced and (tensor.is_floating_point() or tensor.is_complex())
+    shape, item_bytes = tuple(tensor.shape), tensor.itemsize
+    return TracedTensor(shape, source, name, trainable, dtype, item_bytes, differentiable)
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

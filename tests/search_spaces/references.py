@@ -19,6 +19,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from search_spaces import Block, Shape
 
 PRODUCTS = {"mm", "addmm", "bmm", "convolution"}
+SEVERAL = {"topk"}
+"""Operators of which every output is a result."""
+TAKES = {"embedding", "gather", "index"}
+"""Operators that read as much of their first argument as they put out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,12 @@ class _Multiply(nn.Module):
 
 
 def batch_of(block: Block, batch: int, device: str, grad: bool = False) -> list[torch.Tensor]:
-    """Random inputs of a block."""
+    """Random inputs of a block; token ids are whole numbers and need no gradient."""
+    if block.token_ids is not None:
+        return [
+            torch.randint(block.token_ids, (batch, *shape), device=device, dtype=torch.int32)
+            for shape in block.input_shapes
+        ]
     return [
         torch.randn((batch, *shape), device=device, requires_grad=grad)
         for shape in block.input_shapes
@@ -132,7 +141,8 @@ def training_macs(module: nn.Module, inputs: list[torch.Tensor]) -> int:
 class Operators(TorchDispatchMode):
     """Tallies ATen operators: elements they move, elements of products, elements alive.
 
-    Only the first output is tallied; the others are statistics kept for a backward pass.
+    An element is four bytes. Of most operators only the first output is tallied; the others are
+    statistics kept for a backward pass.
     """
 
     def __init__(self, module: nn.Module, inputs: list[torch.Tensor]) -> None:
@@ -148,15 +158,20 @@ class Operators(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        output = result[0] if isinstance(result, tuple) else result
+        name = func.overloadpacket.__name__
+        outputs = _tensors(list(result)) if isinstance(result, tuple) else [result]
+        outputs = outputs if name in SEVERAL else outputs[:1]
         read = _tensors(args)
         memory = {t.untyped_storage().data_ptr() for t in read}
+        output = outputs[0]
         if output.numel() and output.untyped_storage().data_ptr() not in memory:
-            name = func.overloadpacket.__name__
             self.names.append(name)
-            self.moved += output.numel() + sum(t.numel() for t in read)
+            # Of a table only the rows that are taken are read.
+            taken = [output, *read[1:]] if name in TAKES else read
+            self.moved += sum(map(_words, outputs)) + sum(map(_words, taken))
             self.product_outputs += output.numel() if name in PRODUCTS else 0
-        self._keep(output)
+        for output in outputs:
+            self._keep(output)
         self.peak = max(self.peak, sum(self._alive.values()))
         return result
 
@@ -164,8 +179,12 @@ class Operators(TorchDispatchMode):
         storage = tensor.untyped_storage()
         if storage.data_ptr() in self._weights or storage.data_ptr() in self._alive:
             return
-        self._alive[storage.data_ptr()] = storage.nbytes() // tensor.itemsize
+        self._alive[storage.data_ptr()] = storage.nbytes() // 4
         weakref.finalize(storage, self._alive.pop, storage.data_ptr(), None)
+
+
+def _words(tensor: torch.Tensor) -> int:
+    return tensor.numel() * tensor.itemsize // 4
 
 
 def _tensors(value: Any) -> list[torch.Tensor]:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from search_spaces import (
     Architecture,
+    FeedForward,
     MBConvSpace,
     Node,
     PatchEmbedding,
-    TransformerLayer,
     UnionSpace,
     UnknownNameError,
     ViTHead,
@@ -26,7 +26,7 @@ from search_spaces import (
 
 UNION = UnionSpace([ViTSpace(), MBConvSpace()])
 EMBEDDING = PatchEmbedding(1, 8, 4, 16, class_token=True)
-LAYER = TransformerLayer(5, 16, 2, 32)
+LAYER = FeedForward(5, 16, 32, 0)
 HEAD = ViTHead(5, 16, 10, "cls")
 CHAIN = chain([EMBEDDING, LAYER, LAYER, HEAD])
 
@@ -105,7 +105,7 @@ def test_a_sequence_of_nodes() -> None:
         ((Node(LAYER, ()),), "Node 0 reads 0 tensors, but its block .* takes 1"),
         ((Node(LAYER, (-1, -1)),), "Node 0 reads 2 tensors, but its block .* takes 1"),
         ((Node(LAYER, (0,)),), r"Node 0 reads \(0,\): a node reads earlier nodes, or -1"),
-        ((Node(LAYER, (-2,)),), r"Node 0 reads \(-2,\)"),
+        ((Node(LAYER, (-2,)),), r"inputs are numbered -1, -2, ...; got \[-2\]"),
         ((Node(LAYER, (-1,)), Node(LAYER, (-1,))), "Node 0 is never read"),
         ((Node(LAYER, (-1,), tie=0),), "Node 0 is tied to 0, which is not an earlier"),
         ((Node(LAYER, (-1,)), Node(LAYER, (0,), tie=-1)), "Node 1 is tied to -1"),

@@ -11,10 +11,11 @@ from search_spaces import (
     Block,
     ConvHead,
     ConvStem,
+    FeedForward,
     InvertedBottleneck,
     PatchEmbedding,
+    SelfAttention,
     Shape,
-    TransformerLayer,
     UnknownNameError,
     ViTHead,
     block_from_json,
@@ -25,11 +26,13 @@ from search_spaces import (
 
 BUILT_IN: list[Block] = [
     PatchEmbedding(3, 8, 2, 32, class_token=True),
-    TransformerLayer(17, 32, 4, 64),
+    SelfAttention(17, 32, 4, 8, 2, causal=True),
+    FeedForward(17, 32, 64, 8),
     ViTHead(17, 32, 10, "cls"),
-    ConvStem(3, 9, 8, 2),
-    InvertedBottleneck(8, 8, 8, 3, 1, 2, squeeze=False),
-    ConvHead(4, 8, 10),
+    ConvStem(3, 9, 8, 2, "silu"),
+    InvertedBottleneck(8, 8, 8, 3, 1, 2, squeeze=False, activation="relu6"),
+    ConvHead(4, 8, 10, 0, ""),
+    ConvHead(4, 8, 10, 16, "relu6"),
 ]
 
 
@@ -83,7 +86,8 @@ def test_keys_that_name_no_block_are_refused(
 
 def test_key_names_type_and_fields() -> None:
     assert (
-        block_key(ConvStem(3, 9, 8, 2)) == "ConvStem(channels=3, resolution=9, width=8, stride=2)"
+        block_key(ConvStem(3, 9, 8, 2, "relu"))
+        == "ConvStem(channels=3, resolution=9, width=8, stride=2, activation='relu')"
     )
     assert block_key(Nested(((1,),))) == f"{Nested.__module__}:Nested(sizes=((1,),))"
 
@@ -134,20 +138,23 @@ def test_unknown_names_are_refused(data: dict[str, Any], message: str) -> None:
 )
 def test_values_that_make_no_block_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        block_from_json({"type": "ConvHead", **fields})
+        block_from_json({"type": "ConvHead", "features": 0, "activation": "", **fields})
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (
-            lambda: TransformerLayer(5, 32, 3, 8),
-            "`width` must be divisible by `heads`; got 32 and 3",
+            lambda: SelfAttention(5, 32, 3, 8, 2, False),
+            "`heads` must be divisible by `kv_heads`; got 3 and 2",
         ),
         (lambda: PatchEmbedding(1, 8, 9, 4, True), "`patch_size` must not exceed .* got 9 and 8"),
-        (lambda: InvertedBottleneck(8, 4, 4, 2, 1, 1, False), "`kernel_size` must be odd; got 2"),
+        (
+            lambda: InvertedBottleneck(8, 4, 4, 2, 1, 1, False, "silu"),
+            "`kernel_size` must be odd; got 2",
+        ),
         (lambda: ViTHead(5, 8, 3, "sum"), r"`pool` must be one of \('cls', 'mean'\); got 'sum'"),
-        (lambda: ConvStem(1, 8, 4, 0), "`stride` must be a number above 0; got 0"),
+        (lambda: ConvStem(1, 8, 4, 0, "silu"), "`stride` must be a number above 0; got 0"),
     ],
 )
 def test_blocks_that_cannot_be_built_are_refused(make: Any, message: str) -> None:
@@ -157,9 +164,9 @@ def test_blocks_that_cannot_be_built_are_refused(make: Any, message: str) -> Non
 
 @pytest.mark.parametrize("width", [8.0, 8.5, (8,)])
 def test_a_width_that_is_not_whole_is_refused(width: Any) -> None:
-    """``ConvHead(4, 8.0, 3)`` would equal ``ConvHead(4, 8, 3)`` under another key."""
+    """A width of 8.0 would equal a width of 8 under another key."""
     with pytest.raises(ValueError, match="`width` must be"):
-        ConvHead(4, width, 3)
+        ConvHead(4, width, 3, 0, "")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +174,7 @@ def test_a_width_that_is_not_whole_is_refused(width: Any) -> None:
     [
         (lambda: PatchEmbedding(1, 8, 4, 8, 1), "`class_token` must be of type bool; got 1"),
         (
-            lambda: InvertedBottleneck(8, 4, 4, 3, 1, 1, 0),
+            lambda: InvertedBottleneck(8, 4, 4, 3, 1, 1, 0, "silu"),
             "`squeeze` must be of type bool; got 0",
         ),
         (lambda: ViTHead(5, 8, 3, ("cls",)), r"`pool` must be of type str; got \('cls',\)"),

@@ -9,11 +9,12 @@ from torch import nn
 
 from search_spaces import (
     Architecture,
+    FeedForward,
     MBConvSpace,
     Node,
     PatchEmbedding,
     SearchSpace,
-    TransformerLayer,
+    SelfAttention,
     ViTHead,
     ViTSpace,
     chain,
@@ -70,7 +71,8 @@ def test_results_are_dropped_after_their_last_reader(references: ModuleType) -> 
 def test_weights_follow_the_global_generator(seed: int) -> None:
     blocks = [
         PatchEmbedding(1, 8, 4, 16, True),
-        TransformerLayer(5, 16, 2, 32),
+        SelfAttention(5, 16, 2, 8, 2, False),
+        FeedForward(5, 16, 32, 0),
         ViTHead(5, 16, 3, "cls"),
     ]
     architecture = Architecture("test", {}, chain(blocks))

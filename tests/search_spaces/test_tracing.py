@@ -16,11 +16,12 @@ from search_spaces import (
     CountTable,
     PatchEmbedding,
     PerBatch,
+    SelfAttention,
     Shape,
-    TransformerLayer,
     UncountedOperatorError,
     ViTHead,
 )
+from search_spaces.operators import elements
 from search_spaces.tracing import BATCHES, Batch, symbolic_trace, traces
 
 
@@ -68,7 +69,7 @@ class WithConstant(nn.Module):
         return x + self.constant
 
 
-class SelfAttention(nn.Module):
+class TorchAttention(nn.Module):
     """PyTorch's own attention, which has no formula."""
 
     def __init__(self) -> None:
@@ -112,13 +113,82 @@ class InPlace(nn.Module):
         return y
 
 
+class ChangedView(nn.Module):
+    """Changes a sum through a view of it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + x
+        y[:, 0].add_(x[:, 1])
+        return y
+
+
+class Overwritten(nn.Module):
+    """Overwrites a part of a sum."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x + x
+        y[:, 0] = 0
+        return y
+
+
+class WithMask(nn.Module):
+    """Attention whose mask is looked up in a table of weights."""
+
+    places: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(5))
+        self.register_buffer("places", torch.zeros(3, 3, dtype=torch.int64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        heads = x.unsqueeze(1)
+        mixed = F.scaled_dot_product_attention(heads, heads, heads, self.table[self.places])
+        return mixed.squeeze(1)
+
+
+class Routed(nn.Module):
+    """Scales the tokens of the larger logits, by masks and by rows that it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        gates = self.router(x).softmax(-1)
+        best, expert = gates.topk(1, -1)
+        first = (expert == 0).float()
+        before = (first.cumsum(1) - first) * first
+        _, place = gates[..., 1:].max(1, keepdim=True)
+        y: torch.Tensor = torch.take_along_dim(x, place, 1) * best
+        return torch.where(before > 1, y, x * best) + y * before
+
+
 MODULES: dict[str, Callable[[], nn.Module]] = {
-    "fft2": lambda: Function(torch.fft.fft2),
+    "ifft2": lambda: Function(torch.fft.ifft2),
     "ones": lambda: Function(lambda x: x + torch.ones(4)),
-    "power": lambda: Function(lambda x: x**2),
-    "neg": lambda: Function(lambda x: -x),
-    "attention": SelfAttention,
+    "sine": lambda: Function(torch.sin),
+    "floor": lambda: Function(lambda x: x // 2),
+    "scaled_in_place": lambda: Function(lambda x: (2 * x).mul_(3)),
+    "attention": TorchAttention,
+    "mask": WithMask,
+    "mask_of_the_input": lambda: Function(
+        lambda x: F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None], x[..., :3])
+    ),
+    "three_dimensions": lambda: Function(lambda x: F.scaled_dot_product_attention(x, x, x)),
+    "narrow_values": lambda: Function(
+        lambda x: F.scaled_dot_product_attention(x[:, None], x[:, None], x[:, None, :, :2])
+    ),
+    "dropped": lambda: Function(lambda x: F.dropout(x, 0.5)),
+    "largest_of_all": lambda: Function(lambda x: x - x.max()),
+    "complex": lambda: Function(torch.fft.fft2),
+    "spectrum": lambda: Function(lambda x: torch.fft.fft2(x).real),
+    "routed": Routed,
+    "reversed": lambda: Function(lambda x: 2 - (3 / x) ** x + 2**-x),
+    "several": lambda: Function(lambda x: torch.cat([*x.chunk(2, -1), *x.topk(1)[:1]], -1)),
     "constant": WithConstant,
+    "changed_view": ChangedView,
+    "overwritten": Overwritten,
     "two_outputs": Returns,
     "one_row_more": lambda: Function(lambda x: torch.cat((x, x[:1]))),
     "other_operator": lambda: Function(lambda x: x + x if x.shape[0] == BATCHES[0] else x * x),
@@ -158,7 +228,7 @@ def test_a_users_block_is_counted_by_hand() -> None:
     linears = 3 * (width + hidden)
     assert counts.access == PerBatch(counts.weights, linears + (2 + 2 + 3 + 2) * hidden)
     # While the two sides are multiplied: input, both sides and their product.
-    assert counts.peak == PerBatch(0, width + 3 * hidden)
+    assert counts.peak.lines == (PerBatch(0, width + 3 * hidden),)
     # The ReLU and tanh by their outputs, and what the last layer reads.
     assert counts.train["1"].saved == PerBatch(0, 3 * hidden)
     assert counts.train["1"].saves_input == (True,)
@@ -179,11 +249,18 @@ def test_a_users_block_is_counted_as_pytorch_does(references: ModuleType) -> Non
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("fft2", "Operator `fft_fft2` has no cost formula. Known: .*linear"),
+        ("ifft2", "Operator `fft_ifft2` has no cost formula. Known: .*linear"),
         ("ones", "Operator `ones` has no cost formula"),
-        ("power", "Operator `.*pow.*` has no cost formula"),
-        ("neg", "Operator `neg` has no cost formula|Operator `__neg__` has no cost formula"),
+        ("sine", "Operator `sin` has no cost formula"),
+        ("floor", "Operator `__floordiv__` has no cost formula"),
+        ("changed_view", r"shape \(2, 3, 4\) .* another operator changed its memory in place"),
+        ("overwritten", "Operator `__setitem__` has no cost formula"),
+        ("scaled_in_place", "Operator `mul_` has no cost formula"),
         ("attention", "Operator `multi_head_attention_forward` has no cost formula"),
+        ("mask", "when its mask may need a gradient; write its products and its softmax out"),
+        ("mask_of_the_input", "when its mask may need a gradient"),
+        ("three_dimensions", "not one fused operator when it is not of four dimensions"),
+        ("narrow_values", "when keys and values differ in width"),
         ("constant", r"shape \(4,\) is neither an input, .* Register constants as buffers"),
     ],
 )
@@ -192,9 +269,98 @@ def test_what_cannot_be_counted_is_refused_by_name(module: str, message: str) ->
         CountTable()[Named(module)]
 
 
-def test_a_block_returns_one_tensor() -> None:
-    with pytest.raises(TypeError, match="must return one tensor; it returned tuple"):
-        CountTable()[Named("two_outputs")]
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("dropped", "`dropout` must be given the module's own `training`; it was given True"),
+        ("largest_of_all", "`max` must be given `dim` as a number; got None"),
+    ],
+)
+def test_calls_that_cannot_be_counted_are_refused(module: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CountTable()[Named(module)]
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("two_outputs", "must return one tensor; it returned tuple"),
+        ("complex", "must return real numbers; it returned torch.complex64"),
+    ],
+)
+def test_a_block_returns_one_real_tensor(module: str, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        CountTable()[Named(module)]
+
+
+@pytest.mark.parametrize("grad", [True, False])
+def test_no_gradient_passes_through_indices_and_masks(grad: bool, references: ModuleType) -> None:
+    block, batch = Named("routed"), 4
+    counts = CountTable()[block].train["1" if grad else "0"]
+    inputs = references.batch_of(block, batch, "cpu", grad)
+    inner, saves_input, saves_output = references.saved_elements(block.build(), inputs)
+    assert counts.saved.at(batch) == inner
+    assert (counts.saves_input, counts.saves_output) == (saves_input, saves_output)
+
+
+def test_python_operators_have_one_name_and_their_operands_in_order() -> None:
+    trace, _ = traces(Named("reversed"))
+    names = ["div", "pow", "sub", "neg", "pow", "add"]
+    assert [operation.name for operation in trace.operations] == names
+    (x,) = trace.inputs
+    divided, powered, subtracted, _, _, _ = trace.operations
+    assert divided.args == (3, x)
+    assert powered.args == (*divided.outputs, x)
+    assert subtracted.args == (2, *powered.outputs)
+
+
+def test_an_operator_may_return_several_tensors() -> None:
+    chunk, topk, cat = symbolic_trace(Named("several")).operations
+    assert [out.shape for out in chunk.outputs] == [(Batch(1), 3, 2)] * 2
+    assert chunk.view
+    values, indices = topk.outputs
+    assert (values.dtype, indices.dtype) == ("float32", "int64")
+    assert (values.differentiable, indices.differentiable) == (True, False)
+    assert cat.args[0] == [*chunk.outputs, values]
+
+
+def test_a_complex_tensor_is_two_elements_for_each_number() -> None:
+    transform, real = traces(Named("spectrum"))[0].operations
+    assert [(t.dtype, elements(t)) for t in transform.outputs] == [("complex64", 2 * 24)]
+    assert (real.name, real.view) == ("real", True)
+    # The input, its copy as complex numbers, and the transform.
+    assert CountTable()[Named("spectrum")].peak.lines == (PerBatch(0, 12 + 24 + 24),)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Block):
+    """A table's rows for five ids."""
+
+    tokens: int
+    width: int
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((5,),)
+
+    @property
+    def token_ids(self) -> int:
+        return self.tokens
+
+    def build(self) -> nn.Module:
+        return nn.Embedding(self.tokens, self.width)
+
+
+def test_token_ids_are_whole_numbers_of_one_element() -> None:
+    small, large = traces(Lookup(7, 4))
+    (ids,) = small.inputs
+    assert (ids.dtype, ids.differentiable, elements(ids)) == ("int32", False, 2 * 5)
+    assert large.inputs[0].shape == (3, 5)
+    counts = CountTable()[Lookup(7, 4)]
+    # It reads an id and a row, and writes the row.
+    assert (counts.access, counts.flops) == (PerBatch(0, 5 * (1 + 4 + 4)), PerBatch(0, 0))
+    assert counts.train["0"].saves_input == (True,)
+    assert counts.train["0"].saved == PerBatch(0, 0)
 
 
 @pytest.mark.parametrize(
@@ -226,13 +392,13 @@ def test_symbolic_trace_keeps_the_order_of_operators() -> None:
 
 
 def test_trace_knows_weights_views_and_the_order_of_operators() -> None:
-    small, large = traces(ConvHead(4, 8, 10))
+    small, large = traces(ConvHead(4, 8, 10, 0, ""))
     assert [o.name for o in small.operations] == ["mean", "linear"]
     assert (small.inputs[0].shape, large.inputs[0].shape) == ((2, 8, 4, 4), (3, 8, 4, 4))
     _, weight, bias = small.operations[1].inputs
     assert (weight.name, weight.source, weight.trainable) == ("1.weight", "weight", True)
     assert (bias.name, bias.shape) == ("1.bias", (10,))
-    views = [o.name for o in traces(TransformerLayer(5, 16, 2, 8))[0].operations if o.view]
+    views = [o.name for o in traces(SelfAttention(5, 16, 2, 8, 2, False))[0].operations if o.view]
     assert views.count("reshape") == 4  # Fused attention writes what the last one reads.
     assert views.count("transpose") == 4
 

@@ -1,0 +1,165 @@
+"""Unstructured sparsity: any block with a share of its linear and convolution weights zero.
+
+Zeros are drawn at random when the block is built and stay zero in training (Liu et al., ICLR 2022).
+The theoretical cost falls with the level; a dense kernel multiplies by the zeros all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from search_spaces.architecture import Choice
+from search_spaces.block import Block, Shape, block_from_key, block_key
+from search_spaces.space import SearchSpace, Slot
+from search_spaces.union import UnionSpace
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+__all__ = ["SparseBlock", "SparseSpace"]
+
+
+@dataclass(frozen=True, slots=True)
+class SparseBlock(Block):
+    """A block whose weights in matrix products and convolutions are partly zero.
+
+    Attributes:
+        block: Key of the dense block (:func:`search_spaces.block.block_key`).
+        sparsity: Share of each such weight that is zero, above 0 and below 1, rounded down to
+            whole elements.
+    """
+
+    block: str
+    sparsity: float
+
+    def __post_init__(self) -> None:
+        _check_level(self.sparsity)
+        if isinstance(self.dense, SparseBlock):
+            raise ValueError(f"`block` must be dense; got {self.block}.")
+
+    @property
+    def dense(self) -> Block:
+        """The block without the zeros."""
+        return block_from_key(self.block)
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return self.dense.input_shapes
+
+    @property
+    def token_ids(self) -> int | None:
+        return self.dense.token_ids
+
+    @property
+    def inactive_params(self) -> int:
+        return self.dense.inactive_params
+
+    @property
+    def sparsity_level(self) -> float:
+        return self.sparsity
+
+    @property
+    def cache_elements(self) -> int:
+        return self.dense.cache_elements
+
+    def decoding(self) -> Block | None:
+        step = self.dense.decoding()
+        return None if step is None else SparseBlock(block_key(step), self.sparsity)
+
+    def build(self) -> nn.Module:
+        from search_spaces.tally import product_weights
+        from search_spaces.tracing import traces
+
+        dense = self.dense
+        names = product_weights(traces(dense)[0])
+        module = dense.build()
+        for name in names:
+            _prune(module.get_parameter(name), self.sparsity)
+        return module
+
+
+def _check_level(sparsity: float) -> None:
+    if not isinstance(sparsity, float) or not 0 < sparsity < 1:
+        raise ValueError(f"`sparsity` must be a float above 0 and below 1; got {sparsity!r}.")
+
+
+def _prune(weight: nn.Parameter, sparsity: float) -> None:
+    """Sets a random share of the weight to zero and keeps its gradient there zero."""
+    import torch
+
+    from search_spaces.tally import nonzero
+
+    if weight.device.type != "meta":
+        zeros = torch.randperm(weight.numel())[nonzero(weight.numel(), sparsity) :]
+        with torch.no_grad():
+            weight.view(-1)[zeros] = 0
+
+    def masked(gradient: torch.Tensor) -> torch.Tensor:
+        return gradient * (weight != 0)
+
+    weight.register_hook(masked)
+
+
+class SparseSpace(SearchSpace):
+    """A space with one more choice: the sparsity of all its blocks.
+
+    Blocks that share single weights with others, as a classifier does with an embedding, stay
+    dense.
+
+    Args:
+        space: The dense space, whose name it keeps.
+        sparsity: Choices of the level; 0 is dense.
+
+    Raises:
+        ValueError: A level is not below 1, or the space is a union or has the parameter already.
+    """
+
+    def __init__(self, space: SearchSpace, sparsity: Sequence[float]) -> None:
+        if isinstance(space, UnionSpace) or "sparsity" in space.parameters:
+            raise ValueError(f"`space` must be one dense family; got {space.name!r}.")
+        if not isinstance(sparsity, Sequence) or not sparsity:
+            raise ValueError(f"`sparsity` must list levels from 0 to below 1; got {sparsity!r}.")
+        for level in sparsity:
+            if isinstance(level, bool) or level != 0:
+                _check_level(level)
+        self.dense = space
+        self.levels = tuple(float(level) for level in sparsity)
+
+    @property
+    def name(self) -> str:
+        return self.dense.name
+
+    @cached_property
+    def parameters(self) -> Mapping[str, tuple[Choice, ...]]:
+        return {**self.dense.parameters, "sparsity": self.levels}
+
+    @cached_property
+    def slots(self) -> tuple[Slot, ...]:
+        return tuple(_sparse(slot) for slot in self.dense.slots)
+
+
+def _sparse(slot: Slot) -> Slot:
+    def block(*values: Choice) -> Block | None:
+        *chosen, level = values
+        dense = slot.block(*chosen)
+        shares = slot.shared is not None and slot.shared(*chosen)
+        if dense is None or not level or shares:
+            return dense
+        return SparseBlock(block_key(dense), float(level))
+
+    def without_level(
+        function: Callable[..., object] | None,
+    ) -> Callable[..., object] | None:
+        return None if function is None else lambda *values: function(*values[:-1])
+
+    return Slot(
+        (*slot.reads, "sparsity"),
+        block,
+        slot.inputs,
+        without_level(slot.tie),  # type: ignore[arg-type]
+        without_level(slot.shared),  # type: ignore[arg-type]
+    )
