@@ -13,7 +13,7 @@ from search_spaces import SearchSpace
 
 __all__ = ["counting_code", "timing_code"]
 
-GRAPHS = ("onnx_builder.py", "onnx_graph.py", "onnx_operators.py", "runtime.py", "timing.py")
+GRAPHS = ("onnx_*.py", "runtime.py", "timing.py")
 
 
 def counting_code(space: SearchSpace | None = None) -> str:
@@ -28,7 +28,7 @@ def counting_code(space: SearchSpace | None = None) -> str:
 def timing_code(space: SearchSpace) -> str:
     """Digest of what timings follow from: the blocks and how their graphs are written and run."""
     folder = Path(__file__).parent
-    return _digest([*_block_files(space), *(folder / name for name in GRAPHS)])
+    return _digest([*_block_files(space), *(path for name in GRAPHS for path in folder.glob(name))])
 
 
 def _block_files(space: SearchSpace | None) -> set[Path]:

@@ -272,6 +272,7 @@ def with_copies(
             node.block,
             tuple(s + copies if s >= at else s for s in node.inputs) if i > at else node.inputs,
             None if node.tie is None else node.tie + shift[node.tie],
+            tuple((own, source + shift[source], there) for own, source, there in node.shared),
         )
         for i, node in enumerate(host)
     ]

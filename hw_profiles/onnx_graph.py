@@ -9,6 +9,7 @@ a network, this hundredths, and the tests hold the two equal.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import onnx
@@ -26,6 +27,7 @@ __all__ = [
     "INPUT_NAME",
     "OUTPUT_NAME",
     "identity_model",
+    "input_names",
     "write_onnx",
 ]
 
@@ -42,7 +44,7 @@ def write_onnx(architecture: Architecture, weights: Mapping[str, NDArray[Any]]) 
     """The network as an ONNX model in fp32 with a dynamic batch.
 
     Args:
-        architecture: The network; it reads one input.
+        architecture: The network. Token ids are read as int64.
         weights: The state dict of its :class:`~search_spaces.network.Network` as arrays.
 
     Raises:
@@ -50,11 +52,11 @@ def write_onnx(architecture: Architecture, weights: Mapping[str, NDArray[Any]]) 
         ValueError: A block depends on the batch in a way that ONNX cannot follow.
     """
     graph = GraphBuilder(weights)
-    results: dict[int, str] = {NETWORK_INPUT: INPUT_NAME}
+    names = input_names(architecture)
+    results = {NETWORK_INPUT - i: name for i, name in enumerate(names)}
     for position, node in enumerate(architecture):
-        owner = position if node.tie is None else node.tie
         trace = symbolic_trace(node.block)
-        graph.enter(f"{position}/", f"blocks.{owner}.")
+        graph.enter(f"{position}/", partial(_weight_name, architecture, position))
         for traced, source in zip(trace.inputs, node.inputs, strict=True):
             graph.alias(traced, results[source])
         for operation in trace.operations:
@@ -62,16 +64,17 @@ def write_onnx(architecture: Architecture, weights: Mapping[str, NDArray[Any]]) 
         results[position] = graph.name(trace.output)
     last = len(architecture) - 1
     graph.add("Identity", [results[last]], name=OUTPUT_NAME)
-    shapes = (
-        (INPUT_NAME, architecture.nodes[0].block.input_shapes[0]),
-        (OUTPUT_NAME, trace.output.shape[1:]),
-    )
-    read, written = (
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, [BATCH_NAME, *shape])
-        for name, shape in shapes
-    )
+    kinds = [TensorProto.FLOAT] * len(names)
+    if architecture.token_ids is not None:
+        kinds[0] = TensorProto.INT64
+    read = [
+        helper.make_tensor_value_info(name, kind, [BATCH_NAME, *shape])
+        for name, kind, shape in zip(names, kinds, architecture.input_shapes, strict=True)
+    ]
+    out: list[str | int | None] = [BATCH_NAME, *trace.output.shape[1:]]
+    written = helper.make_tensor_value_info(OUTPUT_NAME, TensorProto.FLOAT, out)
     proto = helper.make_graph(
-        graph.nodes, architecture.id, [read], [written], list(graph.initializers.values())
+        graph.nodes, architecture.id, read, [written], list(graph.initializers.values())
     )
     return helper.make_model(
         proto,
@@ -79,6 +82,18 @@ def write_onnx(architecture: Architecture, weights: Mapping[str, NDArray[Any]]) 
         ir_version=IR_VERSION,
         producer_name="hwnas",
     )
+
+
+def input_names(architecture: Architecture) -> tuple[str, ...]:
+    """Names of the inputs of the network's ONNX model, in order."""
+    more = range(1, len(architecture.input_shapes))
+    return (INPUT_NAME, *(f"{INPUT_NAME}_{i}" for i in more))
+
+
+def _weight_name(architecture: Architecture, position: int, name: str) -> str:
+    """Key in the network's state dict of a weight of the block at a position."""
+    owner, there = architecture.weight_of(position, name)
+    return f"blocks.{owner}.{there}"
 
 
 def identity_model() -> onnx.ModelProto:

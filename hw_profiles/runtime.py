@@ -7,9 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from search_spaces import Architecture
 
-__all__ = ["RUNTIMES", "OnnxRuntimeCpu", "Run", "Runtime", "Setting", "initial_weights", "session"]
+__all__ = [
+    "RUNTIMES",
+    "OnnxRuntimeCpu",
+    "Run",
+    "Runtime",
+    "Setting",
+    "initial_weights",
+    "random_inputs",
+    "session",
+]
 
 Run = Callable[[], None]
 """Runs a prepared network once, to the end."""
@@ -66,6 +77,20 @@ def initial_weights(architecture: Architecture, seed: int = 0) -> dict[str, Any]
     return {name: tensor.numpy() for name, tensor in network.state_dict().items()}
 
 
+def random_inputs(architecture: Architecture, batch: int, seed: int = 0) -> list[NDArray[Any]]:
+    """One array for each input of the network: normal numbers in fp32, or token ids in int64."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    arrays: list[NDArray[Any]] = []
+    for position, shape in enumerate(architecture.input_shapes):
+        if position == 0 and architecture.token_ids is not None:
+            arrays.append(rng.integers(0, architecture.token_ids, (batch, *shape)))
+        else:
+            arrays.append(rng.standard_normal((batch, *shape), dtype=np.float32))
+    return arrays
+
+
 def session(model: bytes, threads: int = 1) -> Any:
     """An ONNX Runtime CPU session: sequential, every graph optimisation, a fixed thread count.
 
@@ -99,18 +124,23 @@ class OnnxRuntimeCpu:
         """A session on random weights and a random input; one call is one inference."""
         import numpy as np
 
-        from hw_profiles.onnx_graph import IDENTITY_SHAPE, INPUT_NAME, identity_model, write_onnx
+        from hw_profiles.onnx_graph import (
+            IDENTITY_SHAPE,
+            INPUT_NAME,
+            identity_model,
+            input_names,
+            write_onnx,
+        )
 
+        batch = self.setting.batch
         if architecture is None:
-            model, shape = identity_model(), IDENTITY_SHAPE
+            model = identity_model()
+            feed = {INPUT_NAME: np.zeros((batch, *IDENTITY_SHAPE), dtype=np.float32)}
         else:
             model = write_onnx(architecture, initial_weights(architecture))
-            shape = architecture.nodes[0].block.input_shapes[0]
+            inputs = random_inputs(architecture, batch)
+            feed = dict(zip(input_names(architecture), inputs, strict=True))
         run = session(model.SerializeToString(), self.setting.threads).run
-        example = np.random.default_rng(0).standard_normal(
-            (self.setting.batch, *shape), dtype=np.float32
-        )
-        feed = {INPUT_NAME: example}
 
         def once() -> None:
             run(None, feed)

@@ -20,9 +20,10 @@ from search_spaces import (
     Architecture,
     ConvHead,
     ConvStem,
+    FeedForward,
     InvertedBottleneck,
     PatchEmbedding,
-    TransformerLayer,
+    SelfAttention,
     ViTHead,
     chain,
 )
@@ -39,7 +40,10 @@ REFERENCES = (
         chain(
             [
                 PatchEmbedding(3, 16, 4, 64, class_token=False),
-                TransformerLayer(tokens=16, width=64, heads=4, mlp_width=128),
+                SelfAttention(
+                    tokens=16, width=64, heads=4, head_width=16, kv_heads=4, causal=False
+                ),
+                FeedForward(tokens=16, width=64, hidden=128, rank=0),
                 ViTHead(tokens=16, width=64, classes=10, pool="mean"),
             ]
         ),
@@ -49,9 +53,9 @@ REFERENCES = (
         {},
         chain(
             [
-                ConvStem(3, 16, 16, stride=2),
-                InvertedBottleneck(8, 16, 16, 3, stride=1, expansion=4, squeeze=True),
-                ConvHead(8, 16, 10),
+                ConvStem(3, 16, 16, stride=2, activation="silu"),
+                InvertedBottleneck(8, 16, 16, 3, 1, expansion=4, squeeze=True, activation="silu"),
+                ConvHead(8, 16, 10, features=0, activation=""),
             ]
         ),
     ),

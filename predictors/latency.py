@@ -134,7 +134,7 @@ class LatencyPredictor:
         rows = []
         for block in blocks:
             c = self._counts[block]
-            sizes = (c.macs, c.flops, c.activations, c.access, c.peak)
-            rows.append([c.operators, *(size.at(1) for size in sizes)])
+            sums = (c.macs, c.flops, c.activations, c.access)
+            rows.append([c.operators, *(count.at(1) for count in sums), c.peak.at(1)])
         features: NDArray[np.float64] = np.log1p(np.array(rows, dtype=float))
         return features

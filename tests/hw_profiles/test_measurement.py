@@ -225,17 +225,14 @@ class OneNetwork(SearchSpace):
     slots = (
         Slot((), lambda: RELU),
         Slot((), lambda: TANH),
-        Slot((), Sum),
-        Slot((), lambda: TANH),
+        Slot((), Sum, inputs=(0, 1)),
+        Slot((), lambda: TANH, tie=lambda: 1),
     )
-
-    def wire(self, blocks: Sequence[Block]) -> tuple[Node, ...]:
-        return (Node(RELU, (-1,)), Node(TANH, (0,)), Node(Sum(), (0, 1)), Node(TANH, (2,), tie=1))
 
 
 def test_copies_follow_their_block_and_leave_the_wiring(counts: CountTable) -> None:
     plan = plan_measurement(OneNetwork(), counts, whole=3)
-    host = OneNetwork().wire(())
+    host = (Node(RELU, (-1,)), Node(TANH, (0,)), Node(Sum(), (0, 1)), Node(TANH, (2,), tie=1))
     more_relu = (
         Node(RELU, (-1,)),
         *(Node(RELU, (i,)) for i in range(3)),

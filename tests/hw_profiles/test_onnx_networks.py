@@ -19,13 +19,14 @@ from search_spaces import (
     Block,
     ConvHead,
     ConvStem,
+    FeedForward,
     InvertedBottleneck,
     MBConvSpace,
     Node,
     PatchEmbedding,
     SearchSpace,
+    SelfAttention,
     Shape,
-    TransformerLayer,
     ViTHead,
     ViTSpace,
 )
@@ -54,27 +55,29 @@ class Sum(Block):
 
 
 def tied() -> Architecture:
-    """A ViT whose three layers share their weights."""
-    layer = TransformerLayer(tokens=5, width=16, heads=2, mlp_width=32)
+    """A ViT whose two layers share their weights, and of a third only the MLP."""
+    attention, mlp = SelfAttention(5, 16, 2, 8, 2, causal=False), FeedForward(5, 16, 32, 0)
     nodes = (
         Node(PatchEmbedding(1, 8, 4, 16, class_token=True), (-1,)),
-        Node(layer, (0,)),
-        Node(layer, (1,), tie=1),
-        Node(layer, (2,), tie=1),
-        Node(ViTHead(5, 16, 10, "cls"), (3,)),
+        Node(attention, (0,)),
+        Node(mlp, (1,)),
+        Node(attention, (2,), tie=1),
+        Node(mlp, (3,), tie=2),
+        Node(mlp, (4,), tie=2),
+        Node(ViTHead(5, 16, 10, "cls"), (5,)),
     )
     return Architecture("made by hand", {}, nodes)
 
 
 def skipping() -> Architecture:
     """An MBConv network whose stem is added again after two blocks."""
-    unit = InvertedBottleneck(8, 8, 8, 3, 1, expansion=2, squeeze=True)
+    unit = InvertedBottleneck(8, 8, 8, 3, 1, expansion=2, squeeze=True, activation="silu")
     nodes = (
-        Node(ConvStem(1, 8, 8, 1), (-1,)),
+        Node(ConvStem(1, 8, 8, 1, "silu"), (-1,)),
         Node(unit, (0,)),
         Node(unit, (1,)),
         Node(Sum((8, 8, 8)), (0, 2)),
-        Node(ConvHead(8, 8, 10), (3,)),
+        Node(ConvHead(8, 8, 10, 0, ""), (3,)),
     )
     return Architecture("made by hand", {}, nodes)
 

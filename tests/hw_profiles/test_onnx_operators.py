@@ -20,13 +20,17 @@ from search_spaces.operators import FORMULAS
 
 @dataclass(frozen=True)
 class Case:
-    """A function of one input, of parameters of these shapes and of a buffer."""
+    """A function of one input, of parameters of these shapes and of a buffer.
+
+    The input holds real numbers, or ids below ``tokens``.
+    """
 
     call: Callable[..., torch.Tensor]
     input: Shape = (3, 4)
     weights: tuple[Shape, ...] = ()
-    buffer: tuple[float, ...] | None = None
+    buffer: tuple[Any, ...] | None = None
     persistent: bool = True
+    tokens: int | None = None
 
 
 IMAGE = (4, 7, 6)
@@ -57,6 +61,160 @@ CASES = {
         lambda x: F.scaled_dot_product_attention(x, x + 1, x - 1, scale=0.7), (2, 3, 4)
     ),
     "attention 3-D": Case(lambda x: F.scaled_dot_product_attention(x, 2 * x, x)),
+    "attention causal": Case(
+        lambda x: F.scaled_dot_product_attention(x, x + 1, x - 1, is_causal=True), (2, 3, 4)
+    ),
+    "attention causal of fewer queries": Case(
+        lambda x: F.scaled_dot_product_attention(x[:, :, :2], x, x, is_causal=True), (2, 3, 4)
+    ),
+    "attention mask": Case(
+        lambda x, m: F.scaled_dot_product_attention(x, x, x, m), (2, 3, 4), ((3, 3),)
+    ),
+    "attention mask of heads": Case(
+        lambda x, m: F.scaled_dot_product_attention(x, x, x, m), (2, 3, 4), ((1, 2, 3, 3),)
+    ),
+    "attention mask of booleans": Case(
+        lambda x, m: F.scaled_dot_product_attention(x, x, x, attn_mask=m),
+        (2, 3, 4),
+        buffer=((True, False, True), (False, True, True), (True, True, True)),
+    ),
+    "attention mask of the input": Case(
+        lambda x: F.scaled_dot_product_attention(x, x, x, x[:, :1, :1, :3].abs() > 0.1), (2, 3, 4)
+    ),
+    "attention grouped": Case(
+        lambda x: F.scaled_dot_product_attention(x, x[:, :2], x[:, 1:3], enable_gqa=True), (6, 3, 4)
+    ),
+    "attention grouped, one head": Case(
+        lambda x: F.scaled_dot_product_attention(
+            x, x[:, :1, :2], x[:, :1, 1:], enable_gqa=True, scale=0.3
+        ),
+        (3, 3, 4),
+    ),
+    "attention grouped, causal": Case(
+        lambda x: F.scaled_dot_product_attention(
+            x, x[:, :2], x[:, 2:], is_causal=True, enable_gqa=True
+        ),
+        (4, 3, 4),
+    ),
+    "attention grouped, mask of heads": Case(
+        lambda x, m: F.scaled_dot_product_attention(x, x[:, :2], x[:, 2:], m, enable_gqa=True),
+        (4, 3, 4),
+        ((1, 4, 3, 3),),
+    ),
+    "attention grouped, of as many": Case(
+        lambda x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True), (2, 3, 4)
+    ),
+    "conv1d": Case(F.conv1d, weights=((5, 3, 2), (5,))),
+    "conv1d padded": Case(lambda x, w: F.conv1d(x, w, None, 2, 1, 2), (3, 9), ((5, 3, 3),)),
+    "embedding": Case(F.embedding, (3,), ((7, 4),), tokens=7),
+    "embedding of a table": Case(
+        lambda x, i, w: F.embedding(i, w) + x, (3, 4), ((7, 4),), (1, 0, 6)
+    ),
+    "embedding that classifies": Case(
+        lambda x, w, b: F.linear(F.embedding(x, w), w, b), (3,), ((7, 4), (7,)), tokens=7
+    ),
+    "embedding that classifies the mean": Case(
+        lambda x, w: F.linear(F.embedding(x, w).mean(1), w), (3,), ((7, 4),), tokens=7
+    ),
+    "rms_norm": Case(lambda x, w: F.rms_norm(x, (4,), w), weights=((4,),)),
+    "rms_norm plain": Case(lambda x: F.rms_norm(x, (3, 4), eps=0.1)),
+    "group_norm": Case(lambda x, w, b: F.group_norm(x, 2, w, b), IMAGE, ((4,), (4,))),
+    "group_norm plain": Case(lambda x: F.group_norm(x, 3, eps=0.1)),
+    "max_pool2d": Case(lambda x: F.max_pool2d(x, 2), IMAGE),
+    "max_pool2d padded": Case(lambda x: F.max_pool2d(x, (3, 2), (2, 1), (1, 0), (1, 2)), IMAGE),
+    "avg_pool2d": Case(lambda x: F.avg_pool2d(x, (2, 3)), IMAGE),
+    "avg_pool2d padded": Case(lambda x: F.avg_pool2d(x, 3, 2, 1), IMAGE),
+    "avg_pool2d without padding": Case(
+        lambda x: F.avg_pool2d(x, 3, 1, 1, count_include_pad=False), IMAGE
+    ),
+    "fft2": Case(lambda x: torch.real(torch.fft.fft2(x)), (6, 7)),
+    "real": Case(lambda x: torch.fft.fft2(x, dim=(-1, -2)).real, (2, 8, 5)),
+    "relu6": Case(lambda x: F.relu6(4 * x)),
+    "hardtanh": Case(F.hardtanh),
+    "hardtanh bounds": Case(nn.Hardtanh(-0.1, 0.7)),
+    "hardsigmoid": Case(lambda x: F.hardsigmoid(3 * x)),
+    "hardswish": Case(lambda x: F.hardswish(3 * x)),
+    "leaky_relu": Case(F.leaky_relu),
+    "leaky_relu slope": Case(lambda x: F.leaky_relu(x, 0.3)),
+    "elu": Case(F.elu),
+    "elu alpha": Case(lambda x: F.elu(x, 0.5)),
+    "softplus": Case(lambda x: F.softplus(20 * x)),
+    "softplus beta": Case(lambda x: F.softplus(x, 2.0)),
+    "exp": Case(torch.exp),
+    "sqrt": Case(lambda x: x.abs().sqrt()),
+    "rsqrt": Case(lambda x: (x * x + 1).rsqrt()),
+    "log": Case(lambda x: torch.log(x * x + 1)),
+    "abs": Case(abs),
+    "neg": Case(lambda x: -x),
+    "square": Case(torch.square),
+    "pow": Case(lambda x: x**2),
+    "pow of a number": Case(lambda x: 2**x),
+    "pow weight": Case(lambda x, w: x.abs() ** w, weights=((4,),)),
+    "clamp": Case(lambda x: x.clamp(-0.5, 0.3)),
+    "clamp below": Case(lambda x: x.clamp(max=0.3)),
+    "maximum": Case(torch.maximum, weights=((4,),)),
+    "minimum": Case(torch.minimum, weights=((3, 1),)),
+    "max": Case(lambda x: x.max(1).values),
+    "max place": Case(lambda x: x.max(-1, keepdim=True)[1].float() * x),
+    "sum": Case(lambda x: x.sum(1)),
+    "sum axes": Case(lambda x: torch.sum(x, (1, -1), keepdim=True)),
+    "sum of booleans": Case(lambda x: (x > 0).sum(-1).float()),
+    "cumsum": Case(lambda x: x.cumsum(1)),
+    "cumsum of booleans": Case(lambda x: torch.cumsum(x > 0, dim=-1) / 2),
+    "topk": Case(lambda x: x.topk(2, -1).values),
+    "topk smallest": Case(lambda x: torch.topk(x, 1, 1, largest=False)[0]),
+    "eq": Case(lambda x, b: (x == b).float() + x, (3,), buffer=(1, 2, 3), tokens=5),
+    "eq number": Case(lambda x: x * (x.topk(1, -1).indices == 2)),
+    "eq of booleans": Case(lambda x: ((x > 0) == (x < 0.5)).to(x)),
+    "ne": Case(lambda x: (x != 0).float(), (3,), tokens=3),
+    "lt": Case(lambda x: (x < 0.1).float()),
+    "lt of whole numbers": Case(lambda x: (x < 1.5).float(), (3,), tokens=4),
+    "le": Case(lambda x, w: (x <= w).float(), weights=((4,),)),
+    "gt": Case(lambda x: (x > 0).to(torch.float32)),
+    "ge": Case(lambda x: (x >= 0).type_as(x)),
+    "to": Case(lambda x: x.to(torch.float32) + 1, (3,), tokens=9),
+    "to whole numbers": Case(lambda x: (4 * x).long().float() + x.bool()),
+    "where": Case(lambda x: torch.where(x > 0, x, -1)),
+    "where both": Case(lambda x, w: torch.where(x > w, w, x), weights=((4,),)),
+    "masked_fill": Case(lambda x, m: x.masked_fill(m, -7), buffer=(True, False, False, True)),
+    "gather": Case(lambda x: x.gather(1, x.topk(2, 1).indices)),
+    "gather rows": Case(
+        lambda x: torch.gather(x, 1, x[:, :, :1].topk(2, 1).indices.expand(-1, -1, 4))
+    ),
+    "gather rows of axis 0": Case(
+        lambda x: (
+            x.transpose(0, 1)
+            .gather(0, x[..., :1].topk(2, 1).indices.transpose(0, 1).expand(-1, -1, 4))
+            .transpose(0, 1)
+        )
+    ),
+    "gather parts of rows": Case(
+        lambda x: x.gather(1, x[..., :1].topk(2, 1).indices.expand(-1, -1, 3))
+    ),
+    "take_along_dim": Case(lambda x: torch.take_along_dim(x, x[..., :1].topk(2, 1).indices, 1)),
+    "take_along_dim rank 2": Case(lambda x: torch.take_along_dim(x, x.topk(2).indices, -1), (5,)),
+    "take_along_dim rank 4": Case(
+        lambda x: torch.take_along_dim(x, x[..., :1, :1].topk(3, 1).indices, dim=1), IMAGE
+    ),
+    "take_along_dim each": Case(lambda x: torch.take_along_dim(x, x.topk(2, -1).indices, -1)),
+    "roll": Case(lambda x: x.roll(1, 1)),
+    "roll axes": Case(lambda x: torch.roll(x, shifts=(-2, 9), dims=(2, -1)), IMAGE),
+    "roll by nothing": Case(lambda x: x.roll(3, 1) * 2),
+    "pad": Case(lambda x: F.pad(x, (1, 2))),
+    "pad value": Case(lambda x: F.pad(x, (0, 1, 2, 0), value=-1.5)),
+    "pad cut": Case(lambda x: F.pad(x, (-1, 1))),
+    "chunk": Case(lambda x: torch.mul(*x.chunk(2, -1))),
+    "chunk of one": Case(lambda x: x.chunk(1, 1)[0] * 2),
+    "split": Case(lambda x: x.split([1, 3], dim=2)[1]),
+    "split even": Case(lambda x: torch.split(x, 2, 1)[1]),
+    "unbind": Case(lambda x: torch.sub(*x.unbind(1)[:2])),
+    "stack": Case(lambda x: torch.stack((x, -x), 1)),
+    "stack last": Case(lambda x: torch.stack([x, -x], dim=-1)),
+    "squeeze": Case(lambda x: x[:, :1].squeeze(1)),
+    "movedim": Case(lambda x: x.movedim(1, -1), IMAGE),
+    "movedim axes": Case(lambda x: torch.movedim(x, (1, 2), (3, 1)), IMAGE),
+    "unflatten": Case(lambda x: x.unflatten(-1, (2, 2))),
+    "dropout": Case(lambda x: F.dropout(x, 0.5, training=False) + 1),
     "layer_norm": Case(lambda x, w, b: F.layer_norm(x, (4,), w, b), weights=((4,), (4,))),
     "layer_norm two axes": Case(
         lambda x, w, b: F.layer_norm(x, (3, 4), w, b, 0.1), weights=((3, 4), (3, 4))
@@ -65,7 +223,7 @@ CASES = {
     "layer_norm no bias": Case(lambda x, w: F.layer_norm(x, (4,), w), weights=((4,),)),
     "layer_norm no weight": Case(lambda x, b: F.layer_norm(x, (4,), None, b), weights=((4,),)),
     "batch_norm": Case(
-        lambda x, m, w, b, v: F.batch_norm(x, m, v, w, b, eps=1e-3),
+        lambda x, v, m, w, b: F.batch_norm(x, m, v, w, b, eps=1e-3),
         IMAGE,
         STATISTICS,
         (0.5, 1.0, 2.0, 3.0),
@@ -87,11 +245,17 @@ CASES = {
     "add number": Case(lambda x: 0.1 + x),
     "sub": Case(lambda x, w: w - x, weights=((4,),)),
     "sub number": Case(lambda x: x - 3),
+    "sub from a number": Case(lambda x: 3 - x),
     "mul": Case(lambda x, w: x * w, weights=((4,),)),
     "mul number": Case(lambda x: 2 * x),
     "mul buffer": Case(lambda x, b: x * b, buffer=(1.0, -2.0, 3.0, 0.5)),
     "div": Case(lambda x, w: x / (w * w + 1), weights=((4,),)),
     "div number": Case(lambda x: x / 3),
+    "div of a number": Case(lambda x: 2 / (x * x + 1)),
+    "div of whole numbers": Case(lambda x: x / 2, (3,), tokens=5),
+    "mul by booleans": Case(lambda x: x * (x > 0)),
+    "add whole numbers": Case(lambda x: (x + x).float(), (3,), tokens=5),
+    "add in place": Case(lambda x: (2 * x).add_(x)),
     "getitem int": Case(lambda x: x[:, 1]),
     "getitem negative": Case(lambda x: x[:, -1]),
     "getitem ints": Case(lambda x: x[:, 1, -2]),
@@ -100,6 +264,16 @@ CASES = {
     "getitem step": Case(lambda x: x[:, ::2, 1::2]),
     "getitem int, slice": Case(lambda x: x[:, 2, 1:]),
     "getitem slice, int": Case(lambda x: x[:, :2, 3]),
+    "getitem ellipsis": Case(lambda x: x[..., 0]),
+    "getitem new axis": Case(lambda x: x[:, None, ..., 1:, None]),
+    "getitem tensor": Case(lambda x, i: x[:, i], buffer=(2, 0)),
+    "getitem tensor, slice": Case(lambda x, i: x[:, 1:, i], buffer=(2, 0, -1)),
+    "getitem table": Case(lambda x, i, w: x + w[i], weights=((5, 4),), buffer=(4, 4, 0)),
+    "getitem table by 2-D": Case(
+        lambda x, i, w: x * w[i].permute(2, 0, 1), (2, 3, 2), ((5, 2),), ((4, 1), (0, 0), (2, 3))
+    ),
+    "getitem list": Case(lambda x: x[:, [2, 0]]),
+    "getitem list of a weight": Case(lambda x, w: x + w[[0, 1]], (2, 4), ((3, 4),)),
     "cat": Case(lambda x: torch.cat((x, x * 2), dim=1)),
     "cat last": Case(lambda x: torch.cat([x, x[:, :, :1]], -1)),
     "contiguous": Case(lambda x: x.transpose(1, 2).contiguous()),
@@ -127,21 +301,25 @@ CASES = {
 WORDED = "must|cannot|can only|needs|Only"
 
 UNWRITABLE = {
-    "attention causal": Case(lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True)),
-    "attention mask": Case(
-        lambda x, m: F.scaled_dot_product_attention(x, x, x, m), weights=((3, 3),)
-    ),
     "attention dropout": Case(
         lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5), (2, 3, 4)
     ),
-    "attention grouped": Case(
-        lambda x: F.scaled_dot_product_attention(x, x, x, enable_gqa=True), (2, 3, 4)
+    "two tensors as index": Case(lambda x, i: x[:, i, i], buffer=(2, 0)),
+    "tensor and number as index": Case(lambda x, i: x[:, i, 0], buffer=(2, 0)),
+    "pool rounded up": Case(lambda x: F.max_pool2d(x, 2, ceil_mode=True), IMAGE),
+    "average by a number": Case(lambda x: F.avg_pool2d(x, 2, divisor_override=3), IMAGE),
+    "transform of other axes": Case(lambda x: torch.fft.fft2(x, dim=(1, 2)).real, IMAGE),
+    "transform that is scaled": Case(lambda x: torch.fft.fft2(x, norm="ortho").real),
+    "product of transforms": Case(lambda x: (torch.fft.fft2(x) * 2).real),
+    "roll without axes": Case(lambda x: x.roll(1)),
+    "roll along the batch": Case(lambda x: x.roll(1, 0)),
+    "pad by reflection": Case(lambda x: F.pad(x, (1, 1), mode="reflect")),
+    "clamp between tensors": Case(lambda x, w: x.clamp(w), weights=((4,),)),
+    "few of each row": Case(lambda x: torch.take_along_dim(x, x[:, :1].topk(2).indices, -1)),
+    "embedding of bounded norm": Case(
+        lambda x, w: F.embedding(x, w, max_norm=1.0), (3,), ((7, 4),), tokens=7
     ),
-    "tensor index": Case(lambda x, i: x[:, i], buffer=(2, 0)),
-    "list index": Case(lambda x: x[:, [2, 0]]),
-    "list index of a weight": Case(lambda x, w: x + w[[0, 1]], (2, 4), ((3, 4),)),
-    "ellipsis": Case(lambda x: x[..., 0]),
-    "new axis": Case(lambda x: x[:, None]),
+    "half precision": Case(lambda x: x.to(torch.float16).float()),
     "slice by batch": Case(lambda x: x[:, : x.shape[0]], (8, 4)),
     "add alpha": Case(lambda x: torch.add(x, x, alpha=2)),
     "div rounded": Case(lambda x: torch.div(x, 2, rounding_mode="floor")),
@@ -151,7 +329,7 @@ UNWRITABLE = {
     "softmax without axis": Case(lambda x: F.softmax(x, None), (2, 3, 4)),
     "mean of all": Case(lambda x: x * x.mean()),
     "batch_norm without weight": Case(
-        lambda x, m, v: F.batch_norm(x, m, v), IMAGE, ((4,),), (1.0, 1.0, 1.0, 1.0)
+        lambda x, v, m: F.batch_norm(x, m, v), IMAGE, ((4,),), (1.0, 1.0, 1.0, 1.0)
     ),
     "buffer outside the state": Case(
         lambda x, b: x + b, buffer=(1.0, 1.0, 1.0, 1.0), persistent=False
@@ -168,6 +346,10 @@ class Call(Block):
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
         return ((CASES | UNWRITABLE)[self.case].input,)
+
+    @property
+    def token_ids(self) -> int | None:
+        return (CASES | UNWRITABLE)[self.case].tokens
 
     def build(self) -> nn.Module:
         return _Call((CASES | UNWRITABLE)[self.case])
@@ -186,7 +368,7 @@ class _Call(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         last = () if self.buffer is None else (self.buffer,)
-        return self.call(x, *self.weights, *last)
+        return self.call(x, *last, *self.weights)
 
 
 def write(network: Network) -> onnx.ModelProto:
@@ -212,11 +394,25 @@ def test_operator_equals_torch(case: str) -> None:
     onnx.checker.check_model(model, full_check=True)
     run = session(model.SerializeToString()).run
     for batch in (1, 3, 8):
-        x = torch.randn(batch, *CASES[case].input)
+        shape, tokens = (batch, *CASES[case].input), CASES[case].tokens
+        x = torch.randn(shape) if tokens is None else torch.randint(tokens, shape)
         (result,) = run(None, {INPUT_NAME: x.numpy()})
         expected = network(x.clone()).numpy()
         assert result.shape == expected.shape
         np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_table_that_also_classifies_is_stored_once() -> None:
+    network = Network(Architecture("cases", {}, chain([Call("embedding that classifies")])))
+    stored = [tuple(tensor.dims) for tensor in write(network).graph.initializer]
+    assert stored.count((7, 4)) == 1
+    assert (4, 7) not in stored
+
+
+@pytest.mark.parametrize("case", ["gather rows", "take_along_dim"])
+def test_rows_are_taken_without_an_index_for_each_number(case: str) -> None:
+    nodes = write(Network(Architecture("cases", {}, chain([Call(case)])))).graph.node
+    assert [node.op_type for node in nodes if "Gather" in node.op_type] == ["GatherND"]
 
 
 @pytest.mark.filterwarnings("ignore:Implicit dimension choice")

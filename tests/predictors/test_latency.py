@@ -15,8 +15,9 @@ from search_spaces import (
     Architecture,
     Block,
     CountTable,
+    FeedForward,
     InvertedBottleneck,
-    TransformerLayer,
+    SelfAttention,
     UnionSpace,
     block_key,
     chain,
@@ -41,7 +42,9 @@ def alone(*blocks: Block) -> Architecture:
 
 def layers(space: UnionSpace) -> list[Block]:
     """The space's blocks that are neither stem nor head."""
-    return [b for b in space.blocks if isinstance(b, TransformerLayer | InvertedBottleneck)]
+    return [
+        b for b in space.blocks if isinstance(b, SelfAttention | FeedForward | InvertedBottleneck)
+    ]
 
 
 def test_price_is_overhead_and_the_sum_of_the_blocks(
