@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from nas.export import Verification, export_members, verify_export
     from nas.indicators import INDICATORS, Indicator, Pricer, Value
     from nas.pareto import ParetoSet, pareto_set
+    from nas.quality import Quality
     from nas.run_folder import RunFolder
     from nas.search import Outcome, run_experiment
+    from nas.splits import Dataset
 
 __all__ = [
     "INDICATORS",
     "Candidate",
+    "Dataset",
     "Experiment",
     "Indicator",
     "Outcome",
     "ParetoSet",
     "Pricer",
+    "Quality",
     "RunFolder",
     "Value",
     "Verification",
@@ -37,11 +41,13 @@ __all__ = [
 _MODULES = {
     "INDICATORS": "indicators",
     "Candidate": "candidates",
+    "Dataset": "splits",
     "Experiment": "experiment",
     "Indicator": "indicators",
     "Outcome": "search",
     "ParetoSet": "pareto",
     "Pricer": "indicators",
+    "Quality": "quality",
     "RunFolder": "run_folder",
     "Value": "indicators",
     "Verification": "export",

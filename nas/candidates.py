@@ -9,14 +9,12 @@ from typing import Any, TypeVar
 from numpy.typing import NDArray
 
 from nas.indicators import Value
+from nas.quality import Quality
 from search_spaces import Architecture
 
-__all__ = ["QUALITY", "Candidate", "excess", "violations"]
+__all__ = ["Candidate", "excess", "violations"]
 
 Number = TypeVar("Number", float, NDArray[Any])
-
-QUALITY = {"name": "validation_error", "direction": "minimize"}
-"""What a search minimises: the share of the validation split that is misclassified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,20 +23,20 @@ class Candidate:
 
     Attributes:
         architecture: The network.
-        quality: Its validation error.
+        quality: What the data set measures, on the validation split.
         indicators: Every indicator by name.
         feasible: Whether it meets every budget.
         violations: By how much each budget is missed, relative to the budget.
-        test_accuracy: Share of the test split it labels right; only for members of a final set.
+        test_quality: The same on the test split; only for members of a final set.
         measured: Indicators measured on the whole network, by name; likewise.
     """
 
     architecture: Architecture
-    quality: float
+    quality: Quality
     indicators: Mapping[str, Value]
     feasible: bool = True
     violations: Mapping[str, float] = field(default_factory=dict)
-    test_accuracy: float | None = None
+    test_quality: Quality | None = None
     measured: Mapping[str, Value] = field(default_factory=dict)
 
     @property
@@ -51,24 +49,25 @@ class Candidate:
         return {
             "id": self.id,
             "architecture": self.architecture.to_json(),
-            "quality": QUALITY | {"value": self.quality},
+            "quality": self.quality.to_json(),
             "indicators": {name: value.to_json() for name, value in self.indicators.items()},
             "feasible": self.feasible,
             "violations": dict(self.violations),
-            "test_accuracy": self.test_accuracy,
+            "test_quality": None if self.test_quality is None else self.test_quality.to_json(),
             "measured": {name: value.to_json() for name, value in self.measured.items()},
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Candidate:
         """Reads back what :meth:`to_json` wrote."""
+        tested = data["test_quality"]
         return cls(
             architecture=Architecture.from_json(data["architecture"]),
-            quality=data["quality"]["value"],
+            quality=Quality.from_json(data["quality"]),
             indicators={name: Value(**value) for name, value in data["indicators"].items()},
             feasible=data["feasible"],
             violations=data["violations"],
-            test_accuracy=data["test_accuracy"],
+            test_quality=None if tested is None else Quality.from_json(tested),
             measured={name: Value(**value) for name, value in data["measured"].items()},
         )
 

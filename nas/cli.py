@@ -81,11 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     _json(pareto)
 
     cost = command("cost", "Print every indicator of one architecture.", "cost")
-    cost.add_argument("architecture", metavar="ARCH", help="a JSON file, or a run folder")
+    cost.add_argument("architecture", metavar="ARCH", help="a JSON file, a preset, or a run folder")
     cost.add_argument("candidate", nargs="?", metavar="ID", help="a member of the run's set")
     cost.add_argument(
         "--batch-size", type=int, help="of the training indicators (default: the run's, or 64)"
     )
+    cost.add_argument("--optimizer", metavar="NAME", help="likewise (default: the run's, or adamw)")
     _json(cost)
 
     export = command("export", "Write members of a run's set as verified ONNX.", "export")

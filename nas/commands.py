@@ -16,6 +16,7 @@ from search_spaces import Architecture, CorruptFileError, TrainingSetup, Unknown
 if TYPE_CHECKING:
     from hw_profiles.store import Store
     from nas.indicators import Pricer
+    from search_spaces import SearchSpace
 
 __all__ = [
     "cost",
@@ -77,24 +78,42 @@ def pareto(options: Namespace) -> int:
 def cost(options: Namespace) -> int:
     """``hwnas cost``."""
     from hw_profiles.store import Store
-    from nas.indicators import indicator
-    from nas.pricing import local_pricer
+    from nas.indicators import indicator, paper_gflops
     from nas.rendering import print_indicators
+    from search_spaces import SparseBlock
 
     if options.batch_size is not None and options.batch_size < 1:
         raise ExperimentError(f"`--batch-size` must be at least 1; got {options.batch_size}.")
-    store, path = Store(), Path(options.architecture)
-    if path.is_dir():
-        architecture, pricer = _member(path, options.candidate, store, options.batch_size)
+    given = {"batch_size": options.batch_size, "optimizer": options.optimizer}
+    changes = {key: value for key, value in given.items() if value is not None}
+    store, report = Store(), Reporter()
+    if Path(options.architecture).is_dir():
+        architecture, pricer, space = _member(
+            Path(options.architecture), options.candidate, store, changes
+        )
     else:
-        architecture = _architecture(path)
-        pricer = local_pricer(architecture, store, TrainingSetup(options.batch_size or 64))
+        from nas.pricing import local_pricer
+
+        architecture, space = _architecture(options.architecture), None
+        if options.candidate is not None:
+            raise ExperimentError(
+                f"{options.architecture} is no run, so it has no member {options.candidate}; "
+                "leave that out."
+            )
+        pricer = local_pricer(architecture, store, TrainingSetup(**changes))
     values = pricer.price(architecture)
-    store.save_counts(pricer.counts)
+    store.save_counts(pricer.counts, space)
+    for block in dict.fromkeys(architecture.blocks):
+        dense = block.dense if isinstance(block, SparseBlock) else block
+        if dropped := getattr(dense, "dropped_pixels", 0):
+            report.line(f"{dense} leaves the last {dropped} rows and columns of the image unread.")
     if options.json:
         indicators = {
             name: value.to_json()
-            | {"unit": indicator(name).unit, "definition": indicator(name).definition}
+            | {
+                "unit": indicator(name).unit,
+                "definition": indicator(name).defined(pricer.training),
+            }
             for name, value in values.items()
         }
         _print_json(
@@ -102,13 +121,14 @@ def cost(options: Namespace) -> int:
                 "id": architecture.id,
                 "architecture": architecture.to_json(),
                 "indicators": indicators,
+                "paper_gflops": paper_gflops(values),
             }
         )
         return 0
     print(f"{architecture.id}, space {architecture.space}, {len(architecture)} blocks")
-    print_indicators(values)
+    print_indicators(values, pricer.training)
     if "latency_s@local" not in values:
-        Reporter().line(
+        report.line(
             "latency_s@local is not available: no table of this machine holds its blocks. "
             "Measure one with `hwnas profile measure EXPERIMENT.toml`."
         )
@@ -116,9 +136,13 @@ def cost(options: Namespace) -> int:
 
 
 def _member(
-    path: Path, candidate: str | None, store: Store, batch_size: int | None
-) -> tuple[Architecture, Pricer]:
-    """A member of a run, and a pricer with the run's own table and training."""
+    path: Path, candidate: str | None, store: Store, changes: dict[str, Any]
+) -> tuple[Architecture, Pricer, SearchSpace | None]:
+    """A member of a run, a pricer with the run's own table and training, and the run's space.
+
+    The space is there only where blocks of the user's own are in it: what is counted of them holds
+    for its code alone.
+    """
     from hw_profiles import LatencyTable
     from nas.indicators import Pricer
     from nas.run_folder import RunFolder
@@ -130,27 +154,38 @@ def _member(
     picked = run.read_pareto().pick(candidate)
     if len(picked) != 1:
         raise ExperimentError("`hwnas cost` prices one architecture; name one member.")
-    counts = store.counts()
-    setup = run.experiment().training_setup
-    if batch_size is not None:
-        setup = replace(setup, batch_size=batch_size)
+    experiment = run.experiment()
+    own = any("class" in fields for fields in experiment.spaces.values())
+    space = experiment.space(experiment.load_dataset()) if own else None
+    counts = store.counts(space)
+    setup = replace(experiment.training_setup, **changes)
     predictor = LatencyPredictor(LatencyTable.load(run.latency), counts)
-    return picked[0].architecture, Pricer(counts, setup, {"local": predictor})
+    return picked[0].architecture, Pricer(counts, setup, {"local": predictor}), space
 
 
-def _architecture(path: Path) -> Architecture:
+def _architecture(name: str) -> Architecture:
+    """The architecture of a JSON file, or of a preset."""
     from hw_profiles.files import read_json
+    from search_spaces.presets import preset
 
+    path = Path(name)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"There is no architecture {path}; give a JSON file, or a run folder and a member."
-        )
+        if path.suffix == ".json" or len(path.parts) != 1:
+            raise FileNotFoundError(
+                f"There is no architecture {path}; give a JSON file, a preset, or a run folder "
+                "and a member."
+            )
+        return preset(name)
     data = read_json(path)
     if isinstance(data, dict) and "architecture" in data:
         data = data["architecture"]  # What `hwnas cost --json` printed.
     try:
         return Architecture.from_json(data)
-    except (UnknownNameError, ValueError) as error:
+    except UnknownNameError as error:
+        own = " It is not built in: price it in its run, with `hwnas cost RUN ID`."
+        hint = own if error.kind == "block type" and ":" in error.name else ""
+        raise CorruptFileError(f"{path} is not an architecture: {error}{hint}") from error
+    except ValueError as error:
         raise CorruptFileError(f"{path} is not an architecture: {error}") from error
 
 
@@ -177,8 +212,8 @@ def export(options: Namespace) -> int:
         if not options.json:
             print(
                 f"{result.file}: verified; largest difference {result.absolute:.1e} absolute, "
-                f"{result.relative:.1e} relative; test accuracy {result.test_accuracy_onnx:.2%} "
-                f"(PyTorch {result.test_accuracy_torch:.2%}); latency "
+                f"{result.relative:.1e} relative; {result.test_quality_onnx} "
+                f"(PyTorch {result.test_quality_torch.value:.4g}); latency "
                 f"{1e3 * min(result.measured_s):.4g} to {1e3 * max(result.measured_s):.4g} ms "
                 f"measured, {1e3 * result.predicted_s:.4g} ms predicted"
             )
@@ -193,13 +228,12 @@ def export(options: Namespace) -> int:
 def profile_measure(options: Namespace) -> int:
     """``hwnas profile measure``."""
     from hw_profiles.store import Store
-    from nas.datasets import DATASETS
     from nas.experiment import Experiment
     from nas.pricing import count_space, measure
     from nas.rendering import print_certificate
 
     experiment = Experiment.load(Path(options.experiment), options.set)
-    space = experiment.space(DATASETS[experiment.task.dataset]())
+    space = experiment.space(experiment.load_dataset())
     store, report = Store(), Reporter()
     counts = count_space(space, store, report)
     print_certificate(measure(space, experiment.measurement, counts, store, report))

@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from nas.datasets import DATASETS, Dataset
+from nas.datasets import DATASETS
 from nas.errors import QualityError
 from nas.interrupts import ignoring_interrupts
+from nas.splits import Dataset
 from search_spaces import Architecture
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
 
     Args:
         experiment: Its training settings, seed and number of workers.
-        dataset: Its data set; a worker process loads it again by name.
+        dataset: Its data set; a worker process loads it again, as the experiment says.
     """
     workers = experiment.search.workers
     if workers == 1 or dataset.name not in DATASETS:
@@ -53,14 +54,16 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         return
     others = set(multiprocessing.active_children())
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(
+        workers, mp_context=context, initializer=_start_worker, initargs=(experiment,)
+    )
     with ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
         for _ in range(workers):
             pool.submit(_nothing)
 
     def in_parallel(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
         try:
-            yield from pool.map(_train_by_name, architectures, [experiment] * len(architectures))
+            yield from pool.map(_train_in_worker, architectures)
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "A worker process died, perhaps for want of memory. Go on with --resume, and with "
@@ -89,12 +92,18 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _start_worker() -> None:
+_worker: list[tuple[Experiment, Dataset]] = []
+"""What this process, if it is a worker, trains for."""
+
+
+def _start_worker(experiment: Experiment) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
+    experiment.space_classes()  # A block of the user's own can only be read once it is known.
+    _worker.append((experiment, experiment.load_dataset()))
 
 
 def _end_with_parent() -> None:
@@ -109,14 +118,9 @@ def _nothing() -> None:
     """Makes a worker start."""
 
 
-_datasets: dict[str, Dataset] = {}
-
-
-def _train_by_name(architecture: Architecture, experiment: Experiment) -> Evaluation | Failure:
-    name = experiment.task.dataset
-    if name not in _datasets:
-        _datasets[name] = DATASETS[name]()
-    return _train(architecture, _datasets[name], experiment)
+def _train_in_worker(architecture: Architecture) -> Evaluation | Failure:
+    ((experiment, dataset),) = _worker
+    return _train(architecture, dataset, experiment)
 
 
 def _train(

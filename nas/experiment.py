@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,21 @@ from pydantic import (
 )
 
 from hw_profiles import RUNTIMES
-from nas.datasets import DATASETS, Dataset
+from nas.datasets import DATASETS, FROM_FILES
 from nas.errors import ExperimentError
 from nas.indicators import indicator
 from nas.sampler_names import SAMPLER_NAMES
-from search_spaces import SPACES, SearchSpace, TrainingSetup, UnionSpace, UnknownNameError
+from nas.space_classes import absolute_path, absolute_reference, load_space_class
+from nas.splits import Dataset
+from search_spaces import (
+    OPTIMIZERS,
+    SPACES,
+    SearchSpace,
+    SparseSpace,
+    TrainingSetup,
+    UnionSpace,
+    UnknownNameError,
+)
 
 __all__ = ["Experiment", "SearchConfig", "TaskConfig", "TrainingConfig"]
 
@@ -41,9 +52,11 @@ class TaskConfig(_Config):
 
     Attributes:
         dataset: Name of a data set.
+        path: A file of the user's own that the data set is read from, if it can be.
     """
 
     dataset: str = "digits"
+    path: str | None = None
 
 
 class TrainingConfig(_Config):
@@ -52,13 +65,15 @@ class TrainingConfig(_Config):
     Attributes:
         epochs: Passes over the training split.
         batch_size: Examples in a step.
+        optimizer: Name of the optimiser.
         learning_rate: Peak of the schedule.
-        weight_decay: Of AdamW.
+        weight_decay: Of the optimiser.
         label_smoothing: Share of the target spread over all labels.
     """
 
     epochs: Whole = Field(default=10, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
+    optimizer: str = "adamw"
     learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
     weight_decay: float = Field(default=0.02, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
@@ -69,7 +84,7 @@ class SearchConfig(_Config):
 
     Attributes:
         trials: Distinct candidates to train; repeats and over-budget proposals are not counted.
-        objectives: Indicators that steer the sampler beside the quality error.
+        objectives: Indicators that steer the sampler beside the quality.
         sampler: Name of the sampler.
         batch: Candidates proposed at once; told in order, so that timing changes nothing.
         workers: Processes that train them.
@@ -113,7 +128,8 @@ class Experiment(_Config):
     Attributes:
         name: Of the run folder and the study.
         seed: Of every random choice.
-        spaces: Choices of each family's space by name; empty for the family's defaults.
+        spaces: Choices of each family's space by name; empty for the family's defaults. A space of
+            the user's own has its ``class``; any may have choices of ``sparsity``.
         task: What is learned.
         training: How.
         search: How candidates are proposed.
@@ -141,7 +157,8 @@ class Experiment(_Config):
         Raises:
             FileNotFoundError: There is no such file.
             ExperimentError: It is not TOML, or a key or value is not one that an experiment has.
-            UnknownNameError: A space, indicator, profile, data set or sampler is not known.
+            UnknownNameError: A space, indicator, profile, data set, sampler or optimiser is not
+                known.
         """
         if not path.is_file():
             raise FileNotFoundError(f"There is no experiment file {path}.")
@@ -151,6 +168,7 @@ class Experiment(_Config):
             raise ExperimentError(f"{path} is not TOML: {error}.") from error
         for override in overrides:
             _override(data, override)
+        _make_absolute(data, path.parent)
         return cls.from_data(data, str(path))
 
     @classmethod
@@ -163,6 +181,12 @@ class Experiment(_Config):
         _known("data set", experiment.task.dataset, DATASETS)
         _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
         _known("runtime", experiment.measurement.runtime, RUNTIMES)
+        _known("optimizer", experiment.training.optimizer, OPTIMIZERS)
+        if experiment.task.path is not None and experiment.task.dataset not in FROM_FILES:
+            raise ExperimentError(
+                f"{where}: `task.path` is for data sets that are read from a file "
+                f"({', '.join(FROM_FILES)}); `task.dataset` is {experiment.task.dataset!r}."
+            )
         for name in (*experiment.search.objectives, *experiment.budgets):
             indicator(name)
         for name, limit in experiment.budgets.items():
@@ -175,50 +199,105 @@ class Experiment(_Config):
             raise ExperimentError(
                 f"{where}: `spaces` is empty; name at least one of {', '.join(SPACES)}."
             )
-        for name in experiment.spaces:
-            _known("space", name, SPACES)
+        for name, fields in experiment.spaces.items():
+            reference = fields.get("class")
+            if reference is None:
+                _known("space", name, SPACES)
+            elif not isinstance(reference, str):
+                raise ExperimentError(
+                    f"{where}: `spaces.{name}.class` must be 'path/to/file.py:Class' or "
+                    f"'package.module:Class'; got {reference!r}."
+                )
         return experiment
 
-    def space(self, dataset: Dataset) -> UnionSpace:
-        """The space of the experiment for the data set's images and classes.
+    def load_dataset(self) -> Dataset:
+        """The data set of the experiment.
 
         Raises:
-            ExperimentError: A space has no such parameter, or its choices do not make networks.
+            FileNotFoundError: The file that it is read from is not there.
         """
-        members: list[SearchSpace] = []
-        for name, choices in self.spaces.items():
-            cls = SPACES[name]
-            given = {key: _tuples(value) for key, value in choices.items()}
-            allowed = [
-                f for f in getattr(cls, "__dataclass_fields__", {}) if f not in {*_FIXED, "name"}
-            ]
-            for key in given:
-                if key not in allowed:
-                    raise ExperimentError(
-                        f"Unknown key `spaces.{name}.{key}`.{_nearest(key, allowed)} "
-                        f"Known: {', '.join(allowed)}."
-                    )
-            shape = (dataset.channels, dataset.resolution, dataset.classes)
-            try:
-                members.append(cls(**dict(zip(_FIXED, shape, strict=True)), **given))
-            except (ValueError, TypeError) as error:
-                raise ExperimentError(f"`spaces.{name}`: {error}") from error
-        return UnionSpace(members)
+        load = DATASETS[self.task.dataset]
+        return load() if self.task.path is None else load(Path(self.task.path))
+
+    def space_classes(self) -> dict[str, type[SearchSpace]]:
+        """The class of each space by name; those of the user's own are loaded.
+
+        Their blocks can be read from files only after this.
+
+        Raises:
+            ExperimentError: A class cannot be loaded.
+        """
+        return {
+            name: load_space_class(fields["class"]) if "class" in fields else SPACES[name]
+            for name, fields in self.spaces.items()
+        }
+
+    def space(self, dataset: Dataset) -> UnionSpace:
+        """The space of the experiment for what the data set holds.
+
+        Raises:
+            ExperimentError: A space has no such parameter, its choices do not make networks, or
+                its networks do not read the data set.
+        """
+        classes = self.space_classes()
+        members = [
+            _space(name, classes[name], dict(fields), dataset)
+            for name, fields in self.spaces.items()
+        ]
+        try:
+            return UnionSpace(members)
+        except ValueError as error:
+            raise ExperimentError(f"`spaces`: {error}") from error
 
     @property
     def training_setup(self) -> TrainingSetup:
         """What the training indicators depend on."""
-        return TrainingSetup(self.training.batch_size, "adamw", 2)
+        return TrainingSetup(self.training.batch_size, self.training.optimizer)
 
     def to_toml(self) -> str:
         """The experiment with every default written out."""
         import tomli_w
 
-        return tomli_w.dumps(self.model_dump(mode="json"))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
-_FIXED = ("input_channels", "resolution", "classes")
-"""Fields of a space that the data set decides."""
+_OVERRIDABLE = ("resolution",)
+"""Fields of a space that the data set decides unless the experiment does."""
+
+
+def _space(
+    name: str, cls: type[SearchSpace], fields: dict[str, Any], dataset: Dataset
+) -> SearchSpace:
+    fields.pop("class", None)
+    sparsity = fields.pop("sparsity", None)
+    given = {key: _tuples(value) for key, value in fields.items()}
+    parameters = inspect.signature(cls).parameters
+    decided = {key: v for key, v in dataset.space_fields.items() if key in parameters}
+    known = [key for key in parameters if key not in decided or key in _OVERRIDABLE]
+    for key in given:
+        if key not in known:
+            raise ExperimentError(
+                f"Unknown key `spaces.{name}.{key}`.{_nearest(key, known)} "
+                f"Known: {', '.join([*known, 'sparsity'])}."
+            )
+    try:
+        space = cls(**{**decided, **given})
+        if sparsity is not None:
+            space = SparseSpace(space, _tuples(sparsity))
+        dataset.check(space)
+    except (ValueError, TypeError) as error:
+        raise ExperimentError(f"`spaces.{name}`: {error}") from error
+    return space
+
+
+def _make_absolute(data: Mapping[str, Any], folder: Path) -> None:
+    """Makes paths absolute, so that they hold in a run folder and in every process."""
+    task, spaces = data.get("task"), data.get("spaces")
+    if isinstance(task, dict) and isinstance(task.get("path"), str):
+        task["path"] = str(absolute_path(Path(task["path"]), folder))
+    for fields in spaces.values() if isinstance(spaces, dict) else ():
+        if isinstance(fields, dict) and isinstance(fields.get("class"), str):
+            fields["class"] = absolute_reference(fields["class"], folder)
 
 
 def _known(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> None:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from hw_profiles import RUNTIMES, LatencyTable, local_device
 from hw_profiles.files import write_atomically, write_json
 from nas.candidates import Candidate
-from nas.datasets import DATASETS, Dataset
 from nas.errors import VerificationError
+from nas.quality import Quality
 from nas.run_folder import RunFolder
+from nas.splits import Dataset, output_shape
 
 if TYPE_CHECKING:
     import torch
@@ -42,8 +43,8 @@ class Verification:
         absolute: Largest absolute difference of an output between ONNX Runtime and PyTorch, over
             batches of 1, 3 and 8.
         relative: The same over the largest absolute output.
-        test_accuracy_torch: Share of the test split labelled right by PyTorch.
-        test_accuracy_onnx: Likewise by ONNX Runtime.
+        test_quality_torch: Quality on the test split by PyTorch.
+        test_quality_onnx: Likewise by ONNX Runtime.
         predicted_s: Latency that the search went by.
         measured_s: Latency of the file, two measurements in turn with the reference network.
     """
@@ -52,8 +53,8 @@ class Verification:
     file: str
     absolute: float
     relative: float
-    test_accuracy_torch: float
-    test_accuracy_onnx: float
+    test_quality_torch: Quality
+    test_quality_onnx: Quality
     predicted_s: float
     measured_s: tuple[float, float]
 
@@ -72,7 +73,7 @@ def export_members(
         VerificationError: A file would not be the network; it is not kept.
         CorruptFileError: The weights cannot be read.
     """
-    dataset = DATASETS[run.experiment().task.dataset]()
+    dataset = run.experiment().load_dataset()
     return [_export(run, member, folder / f"{member.id}.onnx", dataset) for member in members]
 
 
@@ -103,8 +104,8 @@ def verify_export(
 ) -> Verification:
     """Holds an ONNX file against the weights of its candidate, and removes it if it differs.
 
-    The ONNX checker, every stored weight, outputs at three batch sizes and the labels of the test
-    split must agree; its latency is measured and reported.
+    The ONNX checker, every stored weight, outputs at three batch sizes and what is predicted on the
+    test split must agree; its latency is measured and reported.
 
     Raises:
         VerificationError: They do not; the file and what was written about it are gone.
@@ -115,7 +116,7 @@ def verify_export(
         raise FileNotFoundError(f"There is no exported file {path}.")
     record = path.with_suffix(".json")
     try:
-        result = _verify(run, member, path, dataset or DATASETS[run.experiment().task.dataset]())
+        result = _verify(run, member, path, dataset or run.experiment().load_dataset())
     except VerificationError as error:
         path.unlink(missing_ok=True)
         record.unlink(missing_ok=True)
@@ -125,31 +126,41 @@ def verify_export(
 
 
 def _verify(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> Verification:
-    from nas.training import accuracy, load_network, predict
+    from nas.training import load_network, predict
 
     weights = run.load_weights(member.id)
     table = LatencyTable.load(run.latency)
     network = load_network(member.architecture, weights)
-    images = dataset.test.images
+    test = dataset.fitted(member.architecture).test
     run_onnx = _checked_session(path, weights)
-    absolute, largest = _compare(run_onnx, network, images, path)
-    by_torch = predict(network, images)
-    by_onnx = np.concatenate([run_onnx(part) for part in np.array_split(images, 4)])
-    # Two labels may change places only where their outputs are closer than the tolerance.
-    changed = by_torch.argmax(axis=1) != by_onnx.argmax(axis=1)
-    ordered = np.sort(by_torch[changed], axis=1)
-    if (ordered[:, -1] - ordered[:, -2] > 2 * TOLERANCE * max(1.0, largest)).any():
-        raise VerificationError(f"{path} labels test images otherwise than the trained network.")
+    absolute, largest = _compare(run_onnx, network, test.inputs, path)
+    totals = np.zeros(2)
+    for inputs, labels in test.parts(output_shape(member.architecture)):
+        both = predict(network, inputs), run_onnx(inputs)
+        if _predict_differently(*both, 2 * TOLERANCE * max(1.0, largest)):
+            raise VerificationError(f"{path} labels test data otherwise than the trained network.")
+        totals += [dataset.measure.total(outputs, labels) for outputs in both]
+    by_torch, by_onnx = (dataset.measure.quality("test", t) for t in (totals / test.size).tolist())
     return Verification(
         id=member.id,
         file=str(path),
         absolute=absolute,
         relative=absolute / largest,
-        test_accuracy_torch=accuracy(by_torch, dataset.test),
-        test_accuracy_onnx=accuracy(by_onnx, dataset.test),
+        test_quality_torch=by_torch,
+        test_quality_onnx=by_onnx,
         predicted_s=member.indicators["latency_s@local"].value,
-        measured_s=_latency(run_onnx, table, images[:1]),
+        measured_s=_latency(run_onnx, table, test.inputs[:1]),
     )
+
+
+def _predict_differently(first: NDArray[Any], second: NDArray[Any], tolerance: float) -> bool:
+    """Whether outputs ``[..., classes]`` have their largest at other places.
+
+    Two labels may change places only where their outputs are closer than the tolerance.
+    """
+    changed = first[first.argmax(axis=-1) != second.argmax(axis=-1)]
+    ordered = np.sort(changed, axis=-1)
+    return bool((ordered[:, -1] - ordered[:, -2] > tolerance).any())
 
 
 def _checked_session(path: Path, weights: Mapping[str, torch.Tensor]) -> RunOnnx:
@@ -177,15 +188,15 @@ def _checked_session(path: Path, weights: Mapping[str, torch.Tensor]) -> RunOnnx
 
 
 def _compare(
-    run_onnx: RunOnnx, network: torch.nn.Module, images: NDArray[Any], path: Path
+    run_onnx: RunOnnx, network: torch.nn.Module, inputs: NDArray[Any], path: Path
 ) -> tuple[float, float]:
     """Largest absolute difference of an output over the batch sizes, and largest output."""
     from nas.training import predict
 
     absolute = largest = 0.0
     for batch in BATCHES:
-        expected = predict(network, images[:batch])
-        difference = np.abs(run_onnx(images[:batch]) - expected)
+        expected = predict(network, inputs[:batch])
+        difference = np.abs(run_onnx(inputs[:batch]) - expected)
         if not np.isfinite(difference).all():
             raise VerificationError(f"{path} puts out NaN or infinity.")
         absolute = max(absolute, float(difference.max()))

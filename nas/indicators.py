@@ -24,7 +24,15 @@ from search_spaces import (
     count_codes,
 )
 
-__all__ = ["INDICATORS", "Indicator", "Pricer", "Value", "indicator", "indicator_names"]
+__all__ = [
+    "INDICATORS",
+    "Indicator",
+    "Pricer",
+    "Value",
+    "indicator",
+    "indicator_names",
+    "paper_gflops",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +43,8 @@ class Indicator:
         name: What files call it; its unit is part of the name unless it counts something.
         unit: SI unit, or what is counted.
         phase: ``"inference"`` or ``"training"``.
-        definition: What it counts, at fp32 and batch 1 unless it says otherwise.
+        definition: What it counts, at fp32 and batch 1 unless it says otherwise; ``{training}``
+            stands for the batch and the optimiser.
         needs_profile: Whether hardware decides it.
         symbol: Column heading where a person reads.
         scale: What a value is divided by under that heading.
@@ -50,6 +59,14 @@ class Indicator:
     needs_profile: bool = False
     direction: str = "minimize"
 
+    def defined(self, training: TrainingSetup | None = None) -> str:
+        """The definition, for a batch and optimiser or for those of any experiment."""
+        if training is None:
+            at = "the experiment's batch and optimiser"
+        else:
+            at = f"batch {training.batch_size} with {training.optimizer}"
+        return self.definition.format(training=at)
+
 
 INDICATORS: dict[str, Indicator] = {
     item.name: item
@@ -63,11 +80,27 @@ INDICATORS: dict[str, Indicator] = {
             1e3,
         ),
         Indicator(
+            "active_params",
+            "elements",
+            "inference",
+            "Trainable elements that one token uses: of a mixture's experts, those it is sent to.",
+            "active k",
+            1e3,
+        ),
+        Indicator(
             "macs",
             "multiply-accumulates",
             "inference",
             "Multiply-accumulates of convolutions and matrix products.",
             "MACs M",
+            1e6,
+        ),
+        Indicator(
+            "effective_macs",
+            "multiply-accumulates",
+            "inference",
+            "MACs but for those of weights that are zero and stay so (unstructured sparsity).",
+            "eff. MACs M",
             1e6,
         ),
         Indicator(
@@ -95,6 +128,15 @@ INDICATORS: dict[str, Indicator] = {
             1e3,
         ),
         Indicator(
+            "memory_access_fused_bytes",
+            "bytes",
+            "inference",
+            "Bytes of each block's inputs, weights and output: what is left when everything inside "
+            "a block is fused.",
+            "fused kB",
+            1e3,
+        ),
+        Indicator(
             "peak_memory_bytes",
             "bytes",
             "inference",
@@ -118,10 +160,35 @@ INDICATORS: dict[str, Indicator] = {
             "depth",
         ),
         Indicator(
+            "kv_cache_bytes",
+            "bytes",
+            "inference",
+            "Keys and values kept at the full context in generating text; 0 if it generates none.",
+            "KV kB",
+            1e3,
+        ),
+        Indicator(
+            "decode_macs",
+            "multiply-accumulates",
+            "inference",
+            "MACs of generating the last token of the context with that cache; 0 if it generates "
+            "none.",
+            "decode MACs M",
+            1e6,
+        ),
+        Indicator(
+            "decode_memory_access_bytes",
+            "bytes",
+            "inference",
+            "Bytes read and written, none fused, in generating that token; 0 if it generates none.",
+            "decode kB",
+            1e3,
+        ),
+        Indicator(
             "train_macs",
             "multiply-accumulates",
             "training",
-            "MACs of the forward and backward pass of one training step at the experiment's batch.",
+            "MACs of one training step, forward and backward, at {training}.",
             "train MACs G",
             1e9,
         ),
@@ -129,8 +196,8 @@ INDICATORS: dict[str, Indicator] = {
             "train_memory_bytes",
             "bytes",
             "training",
-            "Weights, gradients, optimiser state and activations kept for the backward pass, at "
-            "the experiment's batch and optimiser.",
+            "The most alive at once in a training step: weights, gradients, optimiser state and "
+            "activations, at {training}.",
             "train MB",
             1e6,
         ),
@@ -234,3 +301,11 @@ class Pricer:
         for profile, predictor in self.latency.items():
             values[f"latency_s@{profile}"] = predictor.price_codes(space, codes)
         return values
+
+
+def paper_gflops(values: Mapping[str, Value]) -> float:
+    """What the tables of The Efficiency Misnomer (Dehghani et al. 2022) print as "GFLOPs".
+
+    Half the operations that XLA's cost analysis counts, in 1e9: about the MACs.
+    """
+    return values["flops"].value / 2e9

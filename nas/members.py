@@ -1,4 +1,4 @@
-"""What is learned of the members of a final set only: test accuracy, and their whole latency."""
+"""What is learned of the members of a final set only: test quality, and their whole latency."""
 
 from __future__ import annotations
 
@@ -9,39 +9,40 @@ import numpy as np
 
 from hw_profiles import RUNTIMES, LatencyTable
 from nas.candidates import Candidate
-from nas.datasets import Dataset
 from nas.experiment import MeasurementConfig
 from nas.indicators import Value
 from nas.progress import Reporter
+from nas.quality import Quality
 from nas.run_folder import RunFolder
+from nas.splits import Dataset
 
 __all__ = ["known_tests", "measure_members", "score_members"]
 
 
-def known_tests(run: RunFolder) -> dict[str, float]:
-    """Test accuracies that the run's set already holds: each is computed once."""
+def known_tests(run: RunFolder) -> dict[str, Quality]:
+    """Test qualities that the run's set already holds: each is computed once."""
     earlier = run.read_pareto().members if run.pareto.exists() else ()
-    return {m.id: m.test_accuracy for m in earlier if m.test_accuracy is not None}
+    return {m.id: m.test_quality for m in earlier if m.test_quality is not None}
 
 
 def score_members(
     run: RunFolder, members: Sequence[Candidate], dataset: Dataset
 ) -> tuple[Candidate, ...]:
-    """The members with their test accuracy; one that the run's set already holds is kept.
+    """The members with their test quality; one that the run's set already holds is kept.
 
     Raises:
         CorruptFileError: The weights of a member cannot be read.
     """
-    from nas.training import accuracy, load_network, predict
+    from nas.training import load_network, score
 
     known = known_tests(run)
     tested = []
     for member in members:
         if member.id not in known:
             network = load_network(member.architecture, run.load_weights(member.id))
-            outputs = predict(network, dataset.test.images)
-            known[member.id] = accuracy(outputs, dataset.test)
-        tested.append(replace(member, test_accuracy=known[member.id]))
+            error = score(network, dataset.fitted(member.architecture).test, dataset.measure)
+            known[member.id] = dataset.measure.quality("test", error)
+        tested.append(replace(member, test_quality=known[member.id]))
     return tuple(tested)
 
 

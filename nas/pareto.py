@@ -30,7 +30,7 @@ class ParetoSet:
             evaluated candidates plus a tenth of their range, in the indicator's unit.
         ideal_point: The best values, likewise.
         hypervolume: Share of the box between ideal and reference point that the members dominate.
-            Columns in which all candidates are equal are left out.
+            Columns in which all candidates are equal are left out, and those that equal another.
         hypervolume_method: ``"exact"``, or the approximation used above six columns.
         evaluated: Distinct candidates that were trained.
         feasible: How many of those meet every budget.
@@ -74,7 +74,8 @@ class ParetoSet:
         """Members by ``"all"``, ``"knee"`` or an id (or its unambiguous beginning).
 
         The knee is the member closest to the ideal point when quality and each indicator are
-        scaled to the members' own range, all weighing the same.
+        scaled to the members' own range, all weighing the same. An indicator that equals another
+        weighs nothing: without experts, active params are params.
 
         Raises:
             UnknownNameError: No member has that id.
@@ -83,6 +84,7 @@ class ParetoSet:
             return self.members
         if name == "knee" and self.members:
             points = _matrix(self.members, _columns(self.members))
+            points = points[:, _distinct(points)]
             span = np.maximum(np.ptp(points, axis=0), 1e-300)
             distance = np.linalg.norm((points - points.min(axis=0)) / span, axis=1)
             return (self.members[int(np.argmin(distance))],)
@@ -100,7 +102,7 @@ def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
         candidates: All that were evaluated, with the same indicators each.
 
     Raises:
-        ValueError: A value is NaN or infinite.
+        ValueError: A value is NaN or infinite, or their qualities are of several kinds.
     """
     import moocore
 
@@ -108,16 +110,19 @@ def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
     feasible = [distinct[key] for key in sorted(distinct) if distinct[key].feasible]
     if not feasible:
         return ParetoSet((), {}, {}, 0.0, "exact", len(distinct), 0)
+    kinds = sorted({candidate.quality.name for candidate in feasible})
+    if len(kinds) > 1:
+        raise ValueError(f"`candidates` must be of one quality; got {', '.join(kinds)}.")
     columns = _columns(feasible)
     points = _matrix(feasible, columns)
     if not np.isfinite(points).all():
         raise ValueError("`candidates` hold a NaN or infinite value; leave failed ones out.")
     keep = moocore.is_nondominated(points, keep_weakly=True)
     members = [candidate for candidate, kept in zip(feasible, keep, strict=True) if kept]
-    members.sort(key=lambda c: (c.quality, c.indicators["params"].value, c.id))
+    members.sort(key=lambda c: (c.quality.value, c.indicators["params"].value, c.id))
     ideal, worst = points.min(axis=0), points.max(axis=0)
     span = worst - ideal
-    varying = span > 0
+    varying = _distinct(points)
     volume, method = 0.0, "exact"
     if varying.any():
         scaled = (points[keep][:, varying] - ideal[varying]) / span[varying]
@@ -139,6 +144,14 @@ def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
     )
 
 
+def _distinct(points: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which columns vary and are not equal to an earlier one: ``[columns]``."""
+    _, first = np.unique(points, axis=1, return_index=True)
+    distinct: NDArray[np.bool_] = np.isin(np.arange(points.shape[1]), first)
+    distinct &= np.ptp(points, axis=0) > 0
+    return distinct
+
+
 def _columns(candidates: Sequence[Candidate]) -> list[str]:
     return [QUALITY_COLUMN, *candidates[0].indicators]
 
@@ -146,7 +159,7 @@ def _columns(candidates: Sequence[Candidate]) -> list[str]:
 def _matrix(candidates: Sequence[Candidate], columns: Sequence[str]) -> NDArray[np.float64]:
     rows = [
         [
-            candidate.quality if name == QUALITY_COLUMN else candidate.indicators[name].value
+            candidate.quality.value if name == QUALITY_COLUMN else candidate.indicators[name].value
             for name in columns
         ]
         for candidate in candidates

@@ -10,7 +10,14 @@ from nas.experiment import Experiment, MeasurementConfig
 from nas.indicators import Pricer
 from nas.progress import Reporter
 from predictors import LatencyPredictor
-from search_spaces import Architecture, CountTable, SearchSpace, TrainingSetup
+from search_spaces import (
+    Architecture,
+    CountTable,
+    SearchSpace,
+    TrainingSetup,
+    UnknownNameError,
+    block_from_key,
+)
 
 __all__ = ["count_space", "describe_table", "local_pricer", "measure", "ready_table"]
 
@@ -112,7 +119,17 @@ def local_pricer(architecture: Architecture, store: Store, training: TrainingSet
         if table.differences(device, table.setting):
             continue
         missing = len(set(table.missing(architecture.blocks)))
+        if missing and not _can_predict(table):
+            continue
         if missing < fewest or (best is not None and missing == fewest):
             best, fewest = table, missing
     latency = {} if best is None else {"local": LatencyPredictor(best, counts)}
     return Pricer(counts, training, latency)
+
+
+def _can_predict(table: LatencyTable) -> bool:
+    """Whether each of its blocks is known: none of a user's own, or of an earlier version."""
+    try:
+        return all(block_from_key(key) for key in table.entries)
+    except (UnknownNameError, ValueError):
+        return False

@@ -9,8 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from hw_profiles import LatencyTable, Score
-from nas.indicators import Value, indicator
+from nas.candidates import Candidate
+from nas.indicators import Value, indicator, paper_gflops
 from nas.pareto import ParetoSet
+from nas.quality import Quality
+from search_spaces import TrainingSetup
 
 __all__ = ["print_certificate", "print_indicators", "print_pareto", "print_rows"]
 
@@ -38,21 +41,55 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+_QUALITIES = {
+    "validation_error": ("val err %", "test acc %"),
+    "validation_bits_per_byte": ("val bits/byte", "test bits/byte"),
+}
+"""Headings of the columns of a quality and of the same on the test split."""
+
+
+def _quality(quality: Quality) -> str:
+    if quality.name == "validation_error":
+        return f"{100 * quality.value:.1f}"
+    if quality.name == "test_error":
+        return f"{100 * (1 - quality.value):.1f}"
+    return f"{quality.value:.4g}"
+
+
+def _telling(members: Sequence[Candidate]) -> tuple[list[str], dict[str, str]]:
+    """The indicators that say something of these members, and of the others why they do not."""
+    columns: dict[tuple[float, ...], str] = {}
+    same: dict[str, str] = {}
+    for name in members[0].indicators:
+        column = tuple(member.indicators[name].value for member in members)
+        if not any(column):
+            same[name] = "0"
+        elif column in columns:
+            same[name] = f"as {columns[column]}"
+        else:
+            columns[column] = name
+    return list(columns.values()), same
+
+
 def print_pareto(pareto: ParetoSet) -> None:
-    """Prints the set: a member a row, quality, test accuracy and every indicator."""
+    """Prints the set: a member a row, quality, that on the test split and every indicator.
+
+    Indicators that are 0, or equal to another, for all of them are named below.
+    """
     if not pareto.members:
         print("The Pareto set is empty: no feasible candidate was trained.")
         return
-    names = list(pareto.members[0].indicators)
-    headings = ["id", "space", "val err %", "test acc %"]
+    names, same = _telling(pareto.members)
+    kind = pareto.members[0].quality.name
+    headings = ["id", "space", *_QUALITIES.get(kind, (kind, "test"))]
     for name in names:
         headings.append(indicator(name).symbol + (" table" if "@" in name else ""))
         if any(name in member.measured for member in pareto.members):
             headings.append("measured")
     rows = []
     for member in pareto.members:
-        tested = "" if member.test_accuracy is None else f"{100 * member.test_accuracy:.1f}"
-        row = [member.id, member.architecture.space, f"{100 * member.quality:.1f}", tested]
+        tested = "" if member.test_quality is None else _quality(member.test_quality)
+        row = [member.id, member.architecture.space, _quality(member.quality), tested]
         for name in names:
             value = member.indicators[name]
             scale = indicator(name).scale
@@ -69,11 +106,13 @@ def print_pareto(pareto: ParetoSet) -> None:
         f"set; {pareto.evaluated} were trained. Hypervolume {pareto.hypervolume:.4g} of the box "
         f"from the best to the reference point ({pareto.hypervolume_method})."
     )
+    if same:
+        print(f"Not shown: {', '.join(f'{name} ({why})' for name, why in same.items())}.")
     if any(v.provenance == "predicted" for m in pareto.members for v in m.indicators.values()):
         print("* A block of it was not timed but predicted.")
 
 
-def print_indicators(values: Mapping[str, Value]) -> None:
+def print_indicators(values: Mapping[str, Value], training: TrainingSetup) -> None:
     """Prints every indicator of one architecture with its interval, provenance and definition."""
     rows = []
     for name, value in values.items():
@@ -85,7 +124,11 @@ def print_indicators(values: Mapping[str, Value]) -> None:
     headings = ["indicator", "value", "unit", "95 % interval", "provenance", "phase"]
     print_rows(headings, rows, "At fp32 and batch 1; training at its own batch")
     for name in values:
-        print(f"{name}: {indicator(name).definition}")
+        print(f"{name}: {indicator(name).defined(training)}")
+    gflops = paper_gflops(values)
+    print(
+        f"GFLOPs as the tables of The Efficiency Misnomer print them: {gflops:.4g} (flops / 2e9)."
+    )
 
 
 def print_certificate(table: LatencyTable) -> None:

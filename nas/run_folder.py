@@ -27,6 +27,8 @@ __all__ = ["RunFolder"]
 
 FORMAT = "hwnas run 1"
 PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "optuna", "numpy", "scikit-learn", "moocore")
+OPTIONAL_PACKAGES = ("tokenizers",)
+"""Named in the manifest; a machine without them is not at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ class RunFolder:
         write_atomically(run.config, experiment.to_toml().encode())
         table.save(run.latency)
         versions = {}
-        for name in PACKAGES:
+        for name in (*PACKAGES, *OPTIONAL_PACKAGES):
             try:
                 versions[name] = version(name)
             except PackageNotFoundError:
@@ -208,12 +210,14 @@ class RunFolder:
         Raises:
             FileNotFoundError: None was written yet.
             CorruptFileError: The file is something else.
+            ExperimentError: A space of the user's own is gone, so that its blocks are not known.
         """
         if not self.pareto.exists():
             raise FileNotFoundError(
                 f"The run in {self.path} has no {self.pareto.name} yet. Go on with it:\n"
                 f"{self.resume_line()}"
             )
+        self.experiment().space_classes()
         return ParetoSet.from_json(read_json(self.pareto), str(self.pareto))
 
     def write_pareto(self, pareto: ParetoSet) -> None:

@@ -8,28 +8,27 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import optuna
-from numpy.typing import NDArray
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hw_profiles import LatencyTable, local_device
 from hw_profiles.store import Store
 from nas.candidates import Candidate, excess, violations
-from nas.datasets import DATASETS, Dataset
 from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
-from nas.feasibility import Pool, feasible_neighbours, feasible_pool
+from nas.feasibility import Pool, Unseen, feasible_pool
 from nas.indicators import INDICATORS, Pricer
 from nas.interrupts import uninterrupted
 from nas.members import known_tests, measure_members, score_members
 from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
 from nas.progress import Bar, Reporter
+from nas.quality import Quality
 from nas.resuming import check_same_device, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.samplers import make_sampler
+from nas.splits import Dataset
 from predictors import LatencyPredictor
 from search_spaces import Architecture, Choice, Suggest, UnionSpace
 
@@ -92,12 +91,12 @@ def run_experiment(
         CorruptFileError: A file of the run or of the store is damaged.
     """
     store, report = store or Store(), report or Reporter()
-    dataset = dataset or DATASETS[experiment.task.dataset]()
+    dataset = dataset or experiment.load_dataset()
     space = experiment.space(dataset)
     report.line(
         f"Space {space.name}: {space.size:,} architectures of {len(space.blocks):,} distinct "
         f"blocks. Indicators are at fp32 and batch 1; training at batch "
-        f"{experiment.training.batch_size}."
+        f"{experiment.training.batch_size} with {experiment.training.optimizer}."
     )
     if resume:
         run = RunFolder.open(folder)
@@ -166,10 +165,8 @@ class Search:
     exhausted: bool = False
 
     def __post_init__(self) -> None:
-        codes = self.pool.codes
-        keys = (indices.tobytes() for indices in self.space.block_indices(codes))
-        self._pool = dict(zip(keys, codes, strict=True))
-        self._proposed: set[bytes] = set()
+        budgets, seed = self.experiment.budgets, self.experiment.seed
+        self._unseen = Unseen(self.space, self.pricer, budgets, self.pool.codes, seed)
 
     def run(self, table: LatencyTable) -> Outcome:
         """Asks, trains and tells until enough candidates are trained, then writes the set."""
@@ -235,7 +232,7 @@ class Search:
             key = trial.user_attrs.get("candidate")
             cut_off = trial.state == TrialState.FAIL and "failure" not in trial.user_attrs
             if key is not None and not cut_off:
-                self._proposed.add(self._key(trial))
+                self._unseen.leave_out(trial.params)
             if trial.state == TrialState.PRUNED:
                 self.over_budget += 1
             elif "repeats" in trial.user_attrs:
@@ -243,7 +240,9 @@ class Search:
             elif trial.state == TrialState.COMPLETE and key is not None:
                 assert trial.values is not None
                 architecture = self._architecture(trial)
-                self.evaluated[key] = self._candidate(architecture, trial.values[0])
+                self.evaluated[key] = self._candidate(
+                    architecture, self.dataset.measure.quality("validation", trial.values[0])
+                )
             elif trial.state == TrialState.FAIL and "failure" in trial.user_attrs:
                 self.failures[str(key)] = trial.user_attrs["failure"]
         if self._done():
@@ -256,10 +255,10 @@ class Search:
     def _architecture(self, trial: FrozenTrial | Trial) -> Architecture:
         return self.space.architecture(trial.params)
 
-    def _candidate(self, architecture: Architecture, error: float) -> Candidate:
+    def _candidate(self, architecture: Architecture, quality: Quality) -> Candidate:
         values = self.pricer.price(architecture)
         missed = violations({k: v.value for k, v in values.items()}, self.experiment.budgets)
-        return Candidate(architecture, error, values, not missed, missed)
+        return Candidate(architecture, quality, values, not missed, missed)
 
     def _loop(self, study: optuna.Study, evaluate: Evaluate, bar: Bar) -> None:
         settings = self.experiment.search
@@ -278,8 +277,8 @@ class Search:
                     self._tell_repeat(study, trial, key)
 
     def _best(self) -> str:
-        errors = [candidate.quality for candidate in self.evaluated.values()]
-        return f"least validation error {min(errors):.1%}" if errors else ""
+        reached = [candidate.quality for candidate in self.evaluated.values()]
+        return f"best {min(reached, key=lambda q: q.value)}" if reached else ""
 
     def _propose(
         self, study: optuna.Study, wanted: int
@@ -290,7 +289,7 @@ class Search:
         idle = 0
         while len(batch) < wanted:
             if idle >= IDLE_ASKS:
-                fresh = self._unseen(len(self._proposed))
+                fresh = self._unseen.draw()
                 if fresh is None:
                     self.exhausted = True
                     self.report.line("Every feasible candidate that could be found was trained.")
@@ -300,7 +299,7 @@ class Search:
             architecture = self.space.sample(_suggest_with(trial))
             key = architecture.id
             trial.set_user_attr("candidate", key)
-            self._proposed.add(self._key(trial))
+            self._unseen.leave_out(trial.params)
             if self._over_budget(study, trial, architecture):
                 idle += 1
             elif key in batch:
@@ -327,33 +326,6 @@ class Search:
         self.over_budget += 1
         return True
 
-    def _unseen(self, salt: int) -> dict[str, Choice] | None:
-        """Parameters of a random feasible candidate that was never proposed."""
-        fresh = self._fresh()
-        if not fresh:
-            self._grow(salt)
-            fresh = self._fresh()
-        if not fresh:
-            return None
-        rng = np.random.default_rng([self.experiment.seed, salt])
-        pairs = zip(self.space.parameters.items(), fresh[rng.integers(len(fresh))], strict=True)
-        return {name: choices[index] for (name, choices), index in pairs}
-
-    def _fresh(self) -> list[NDArray[np.int64]]:
-        return [row for key, row in self._pool.items() if key not in self._proposed]
-
-    def _grow(self, salt: int) -> None:
-        """Adds feasible neighbours of the pool's candidates to it; pricing them is free."""
-        codes = np.stack(list(self._pool.values()))
-        budgets, seed = self.experiment.budgets, self.experiment.seed + salt
-        more = feasible_neighbours(self.space, self.pricer, budgets, codes, seed)
-        keys = (indices.tobytes() for indices in self.space.block_indices(more))
-        self._pool |= dict(zip(keys, more, strict=True))
-
-    def _key(self, trial: FrozenTrial | Trial) -> bytes:
-        """What tells one network of the space from another without building it."""
-        return self.space.block_indices(self.space.encode(trial.params)[None, :]).tobytes()
-
     def _tell_repeat(self, study: optuna.Study, trial: Trial, key: str) -> None:
         trial.set_user_attr("repeats", key)
         self.repeats += 1
@@ -364,7 +336,7 @@ class Search:
 
     def _objectives(self, candidate: Candidate) -> list[float]:
         names = self.experiment.search.objectives
-        return [candidate.quality, *(float(candidate.indicators[n].value) for n in names)]
+        return [candidate.quality.value, *(float(candidate.indicators[n].value) for n in names)]
 
     def _record(
         self,
@@ -381,20 +353,20 @@ class Search:
             self.folder.log("failed", candidate=key, reason=result)
             self.report.line(f"Candidate {key} failed: {result}. The search goes on.")
             return
-        candidate = self._candidate(architecture, result.error)
+        candidate = self._candidate(architecture, result.quality)
         self.folder.save_weights(key, result.weights)
         trial.set_user_attr("seconds", result.seconds)
         study.tell(trial, self._objectives(candidate))
         self.evaluated[key] = candidate
         self.folder.log(
-            "trained", candidate=key, error=result.error, loss=result.train_loss,
+            "trained", candidate=key, quality=result.quality.to_json(), loss=result.train_loss,
             seconds=result.seconds,
         )  # fmt: skip
 
     def _write_untested(self) -> None:
         pareto = pareto_set(list(self.evaluated.values()))
         known = known_tests(self.folder)
-        members = tuple(replace(m, test_accuracy=known.get(m.id)) for m in pareto.members)
+        members = tuple(replace(m, test_quality=known.get(m.id)) for m in pareto.members)
         self.folder.write_pareto(replace(pareto, members=members))
 
     def _finish(self, table: LatencyTable) -> ParetoSet:

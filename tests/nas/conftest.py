@@ -18,14 +18,16 @@ from hw_profiles.runtime import initial_weights
 from hw_profiles.store import Store
 from nas import training
 from nas.candidates import Candidate
-from nas.datasets import Dataset, load_digits
 from nas.errors import QualityError
 from nas.experiment import Experiment
+from nas.images import ImageDataset, load_digits
 from nas.indicators import Pricer, Value
 from nas.pricing import count_space
 from nas.progress import Reporter
+from nas.quality import ERROR
 from nas.run_folder import RunFolder
 from nas.search import Outcome, run_experiment
+from nas.splits import Dataset
 from predictors import LatencyPredictor
 from search_spaces import Architecture, ConvHead, TrainingSetup, UnionSpace, chain
 
@@ -107,7 +109,8 @@ class TrainingStub:
         self.trained.append(architecture.id)
         if self.fails(architecture):
             raise QualityError("the training loss became nan in epoch 1")
-        return training.Evaluation(self.error(architecture), initial_weights(architecture), 1.0, 0)
+        quality = ERROR.quality("validation", self.error(architecture))
+        return training.Evaluation(quality, initial_weights(architecture), 1.0, 0)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ def _no_waiting_for_disks() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def digits() -> Dataset:
+def digits() -> ImageDataset:
     return load_digits()
 
 
@@ -194,7 +197,7 @@ def tiny_pricer(finished: Finished, tiny_space: UnionSpace) -> Pricer:
     """The pricer of the finished run."""
     counts = count_space(tiny_space, Store(finished.home), Quiet())
     (table,) = Store(finished.home).local_tables().values()
-    return Pricer(counts, TrainingSetup(64, "adamw", 2), {"local": LatencyPredictor(table, counts)})
+    return Pricer(counts, TrainingSetup(64, "adamw"), {"local": LatencyPredictor(table, counts)})
 
 
 @pytest.fixture
@@ -281,9 +284,9 @@ def make_candidate() -> Callable[..., Candidate]:
     """A candidate of a one-block network, told apart by its width, with given numbers."""
 
     def make(width: int, quality: float, feasible: bool = True, **values: float) -> Candidate:
-        architecture = Architecture("hand", {}, chain([ConvHead(1, width, 2)]))
+        architecture = Architecture("hand", {}, chain([ConvHead(1, width, 2, 0, "")]))
         indicators = {name: Value(v, v, v, "exact") for name, v in values.items()}
-        return Candidate(architecture, quality, indicators, feasible)
+        return Candidate(architecture, ERROR.quality("validation", quality), indicators, feasible)
 
     return make
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from nas.candidates import QUALITY, Candidate, violations
+from nas.candidates import Candidate, violations
 from nas.indicators import Value
+from nas.quality import ERROR
 
 
 def test_violations_by_hand() -> None:
@@ -29,7 +30,6 @@ def test_a_budget_on_what_has_no_value_is_an_error() -> None:
 def test_the_quality_is_stated_as_an_error_to_minimise(
     make_candidate: Callable[..., Candidate],
 ) -> None:
-    assert QUALITY == {"name": "validation_error", "direction": "minimize"}
     assert make_candidate(1, 0.25, macs=3.0).to_json()["quality"] == {
         "name": "validation_error",
         "value": 0.25,
@@ -42,7 +42,7 @@ def test_a_candidate_round_trips_through_json(make_candidate: Callable[..., Cand
         make_candidate(3, 0.5, macs=3.0, params=4.0),
         feasible=False,
         violations={"macs": 0.5},
-        test_accuracy=0.75,
+        test_quality=ERROR.quality("test", 0.25),
         measured={"latency_s@local": Value(1e-3, 9e-4, 1.1e-3, "measured")},
     )
     again = Candidate.from_json(json.loads(json.dumps(candidate.to_json())))

@@ -18,7 +18,8 @@ from nas.cli import main
 from nas.errors import EXIT_STATUS, exit_status
 from nas.indicators import indicator, indicator_names
 from nas.run_folder import RunFolder
-from search_spaces import CorruptFileError, UncountedOperatorError
+from search_spaces import Architecture, CorruptFileError, TrainingSetup, UncountedOperatorError
+from search_spaces.presets import preset
 
 COMMANDS = [
     [],
@@ -151,7 +152,7 @@ class TestStatus:
             ("name = 'x'\n[spaces.vit]\ndept = [3]", 2, "`spaces.vit.dept`"),
             ("name = 'x'\n[spaces.vit]\n[budgets]\nmacs = 0", 2, "`budgets.macs`"),
             ("name = ", 2, "is not TOML"),
-            ("name = 'x'\n[spaces.vti]", 3, "vit, mbconv"),
+            ("name = 'x'\n[spaces.vti]", 3, "Did you mean 'vit'"),
             ("name = 'x'\n[spaces.vit]\n[search]\nobjectives = ['mac']", 3, "'macs'"),
             ("name = 'x'\n[spaces.vit]\n[search]\nobjectives = ['latency_s@moon']", 3, "local"),
             ("name = 'x'\n[spaces.vit]\n[measurement]\nruntime = 'onnx'", 3, "onnxruntime"),
@@ -190,6 +191,8 @@ class TestStatus:
             ["pareto", str(finished.folder / "pareto.json")],
             ["cost", none],
             ["cost", str(tmp_path), "knee"],
+            ["cost", "vit_b_15"],
+            ["cost", "vit_ti_64", "--optimizer", "adma"],
             ["cost", str(finished.folder), "zzz"],
             ["export", none],
             ["export", str(finished.folder), "--pick", "zzz"],
@@ -218,6 +221,7 @@ class TestStatus:
             ["search", file, "--out", run, "--resume", "--set", "seed=4"],
             ["cost", run],
             ["cost", run, "all"],
+            ["cost", "vit_ti_64", "knee"],
             ["cost", run, "knee", "--batch-size", "0"],
             ["cost", run, "knee", "--batch-size", "-5"],
         ):
@@ -416,8 +420,8 @@ class TestData:
         for member in finished.outcome.pareto.members:
             (row,) = (line for line in captured.out.splitlines() if member.id in line)
             assert member.architecture.space in row
-            assert f"{100 * member.quality:.1f}" in row
-            assert f"{100 * member.test_accuracy:.1f}" in row
+            assert f"{100 * member.quality.value:.1f}" in row
+            assert f"{100 - 100 * member.test_quality.value:.1f}" in row
         for heading in ("params k", "MACs M", "peak kB", "train MB", "latency ms", "measured"):
             assert heading in captured.out
         assert "10 were trained" in captured.out
@@ -430,7 +434,7 @@ class TestData:
         assert data["id"] == knee.id
         assert data["indicators"] == {
             name: value.to_json()
-            | {"unit": indicator(name).unit, "definition": indicator(name).definition}
+            | {"unit": indicator(name).unit, "definition": indicator(name).defined(TrainingSetup())}
             for name, value in knee.indicators.items()
         }
         assert main(["cost", str(finished.folder), "knee", "--json"]) == 0
@@ -474,6 +478,43 @@ class TestData:
         assert f"{knee.indicators['params'].value:,}" in captured.out
         for word in ("elements", "bytes", "seconds", "exact", "table", "training"):
             assert word in captured.out
+
+    def test_cost_of_a_preset(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["cost", "vit_ti_64", "--json", "--optimizer", "sgd"]) == 0
+        captured = capsys.readouterr()
+        data = json.loads(captured.out)
+        assert data["id"] == preset("vit_ti_64").id
+        assert Architecture.from_json(data["architecture"]) == preset("vit_ti_64")
+        assert set(data["indicators"]) == {name for name in indicator_names() if "@" not in name}
+        for name, value in data["indicators"].items():
+            assert set(value) == {"value", "low", "high", "provenance", "unit", "definition"}
+            assert value["unit"] == indicator(name).unit
+            assert value["provenance"] == "exact"
+        assert "with sgd" in data["indicators"]["train_macs"]["definition"]
+        # Patches of 64 leave 224 - 3 * 64 = 32 pixels.
+        assert "leaves the last 32 rows and columns of the image unread" in captured.err
+        assert main(["cost", "vit_ti_64"]) == 0
+        gflops = data["indicators"]["flops"]["value"] / 2e9
+        assert data["paper_gflops"] == gflops
+        assert f"The Efficiency Misnomer print them: {gflops:.4g}" in capsys.readouterr().out
+
+    def test_a_file_comes_before_a_preset_of_its_name(
+        self,
+        knee: Any,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        Path("vit_ti_64").write_text(json.dumps(knee.architecture.to_json()))
+        assert main(["cost", "vit_ti_64", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["id"] == knee.id
+
+    def test_an_unknown_preset_is_named_with_the_nearest(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert main(["cost", "vit_b_15"]) == 3
+        assert "Unknown preset 'vit_b_15'. Did you mean 'vit_b_16'?" in capsys.readouterr().err
 
     def test_cost_without_a_table_says_so(
         self, knee: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]

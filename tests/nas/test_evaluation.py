@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from nas import datasets
-from nas.datasets import Dataset
 from nas.evaluation import evaluator
 from nas.experiment import Experiment
+from nas.images import ImageDataset
+from nas.splits import Split
 from search_spaces import Architecture, UnionSpace
 
 
@@ -35,13 +35,15 @@ def ignored_signals(pid: int) -> set[int]:
     return {number for number in range(1, 65) if mask >> (number - 1) & 1}
 
 
-def results(experiment: Experiment, dataset: Dataset, architectures: Sequence[Architecture]) -> Any:
+def results(
+    experiment: Experiment, dataset: ImageDataset, architectures: Sequence[Architecture]
+) -> Any:
     with evaluator(experiment, dataset) as evaluate:
         return list(evaluate(architectures))
 
 
 def test_two_workers_give_what_one_gives_in_the_same_order(
-    tiny: Callable[..., Experiment], digits: Dataset, architectures: Sequence[Architecture]
+    tiny: Callable[..., Experiment], digits: ImageDataset, architectures: Sequence[Architecture]
 ) -> None:
     one = results(tiny(), digits, architectures)
     with evaluator(tiny(search={"workers": 2}), digits) as evaluate:
@@ -54,7 +56,7 @@ def test_two_workers_give_what_one_gives_in_the_same_order(
     assert all(signal.SIGINT in numbers for numbers in ignored)
     assert len(one) == len(two) == len(architectures)
     for first, second in zip(one, two, strict=True):
-        assert first.error == second.error
+        assert first.quality == second.quality
         assert first.train_loss == second.train_loss
         assert first.weights.keys() == second.weights.keys()
         for name in first.weights:
@@ -62,34 +64,34 @@ def test_two_workers_give_what_one_gives_in_the_same_order(
 
 
 def test_one_worker_trains_the_data_set_that_it_is_given(
-    tiny: Callable[..., Experiment], digits: Dataset, architectures: Sequence[Architecture]
+    tiny: Callable[..., Experiment], digits: ImageDataset, architectures: Sequence[Architecture]
 ) -> None:
-    validation = datasets.Split(digits.validation.images, (digits.validation.labels + 1) % 10)
+    validation = Split(digits.validation.inputs, (digits.validation.labels + 1) % 10)
     given = replace(digits, validation=validation)
     (plain,), (shifted,) = (results(tiny(), d, architectures[:1]) for d in (digits, given))
-    assert plain.error != shifted.error
+    assert plain.quality != shifted.quality
 
 
 def test_a_data_set_that_is_not_registered_is_trained_here(
-    tiny: Callable[..., Experiment], digits: Dataset, architectures: Sequence[Architecture]
+    tiny: Callable[..., Experiment], digits: ImageDataset, architectures: Sequence[Architecture]
 ) -> None:
     given = replace(digits, name="mine")
     (here,) = results(tiny(search={"workers": 2}), given, architectures[:1])
     (plain,) = results(tiny(), digits, architectures[:1])
-    assert here.error == plain.error
+    assert here.quality == plain.quality
 
 
 def test_a_failed_training_is_its_reason_and_the_others_go_on(
-    tiny: Callable[..., Experiment], stub: Any, digits: Dataset, architectures: Any
+    tiny: Callable[..., Experiment], stub: Any, digits: ImageDataset, architectures: Any
 ) -> None:
     stub.fails = lambda a: a.space == "mbconv"
     first, second, third = results(tiny(), digits, architectures)
     assert second == "the training loss became nan in epoch 1"
-    assert first.error != third.error
+    assert first.quality != third.quality
 
 
 def test_results_come_one_by_one(
-    tiny: Callable[..., Experiment], stub: Any, digits: Dataset, architectures: Any
+    tiny: Callable[..., Experiment], stub: Any, digits: ImageDataset, architectures: Any
 ) -> None:
     with evaluator(tiny(), digits) as evaluate:
         coming = iter(evaluate(architectures))
@@ -98,7 +100,7 @@ def test_results_come_one_by_one(
 
 
 def test_the_number_of_threads_is_put_back(
-    tiny: Callable[..., Experiment], stub: Any, digits: Dataset, architectures: Any
+    tiny: Callable[..., Experiment], stub: Any, digits: ImageDataset, architectures: Any
 ) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(2)

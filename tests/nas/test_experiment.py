@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.random import default_rng
 
-from nas.datasets import Dataset
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
 from nas.indicators import indicator_names
-from search_spaces import UnknownNameError
+from nas.splits import Dataset
+from search_spaces import OPTIMIZERS, SPACES, UnknownNameError
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
 
@@ -23,10 +24,11 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_loads_and_its_space_is_not_empty(path: Path, digits: Dataset) -> None:
+def test_an_example_loads_and_its_space_is_not_empty(path: Path) -> None:
     experiment = Experiment.load(path)
     assert experiment.name == path.stem
-    assert experiment.space(digits).size > experiment.search.trials
+    space = experiment.space(experiment.load_dataset())
+    assert space.size > experiment.search.trials
 
 
 def test_a_file_says_what_it_says(tmp_path: Path) -> None:
@@ -59,7 +61,78 @@ def test_space_holds_the_choices_of_the_file(
 
 def test_training_setup_is_adamw_at_the_experiments_batch(tiny: Callable[..., Experiment]) -> None:
     setup = tiny(training={"batch_size": 17}).training_setup
-    assert (setup.batch_size, setup.optimizer, setup.state_per_param) == (17, "adamw", 2)
+    assert (setup.batch_size, setup.optimizer) == (17, "adamw")
+
+
+def test_every_optimizer_has_a_training_setup(tiny: Callable[..., Experiment]) -> None:
+    assert tiny().training.optimizer == "adamw"
+    for name in OPTIMIZERS:
+        setup = tiny(training={"optimizer": name}).training_setup
+        assert setup.optimizer == name
+
+
+def test_the_resolution_may_be_searched(tiny: Callable[..., Experiment], digits: Dataset) -> None:
+    choices = {"resolution": [8, 16], "patch_size": [4], "depth": [1]}
+    space = tiny(spaces={"vit": choices}).space(digits)
+    assert space.parameters["vit.resolution"] == (8, 16)
+    read = {space.decode(row).input_shapes for row in space.random_codes(9, default_rng(0))}
+    assert read == {((1, 8, 8),), ((1, 16, 16),)}
+
+
+def test_any_family_may_be_sparse(tiny: Callable[..., Experiment], digits: Dataset) -> None:
+    space = tiny(spaces={"vit": {"depth": [1], "sparsity": [0.0, 0.9]}}).space(digits)
+    assert space.name == "vit"
+    assert space.parameters["vit.sparsity"] == (0.0, 0.9)
+    for level in (1.0, -0.5, "much"):
+        with pytest.raises(ExperimentError, match=r"`spaces\.vit`: `sparsity`"):
+            tiny(spaces={"vit": {"sparsity": [level]}}).space(digits)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "family", "said"),
+    [
+        ("digits", "decoder", "read token ids, but the data set digits holds images"),
+        ("digits", "encoder_decoder", "read token ids, but the data set digits holds images"),
+        ("text", "vit", "read no token ids, but the data set text holds text"),
+        ("text", "mbconv", "read no token ids, but the data set text holds text"),
+    ],
+)
+def test_a_family_that_does_not_read_the_data_set_is_refused(
+    tiny: Callable[..., Experiment], dataset: str, family: str, said: str
+) -> None:
+    experiment = tiny(task={"dataset": dataset}, spaces={family: {}})
+    with pytest.raises(ExperimentError, match=f"`spaces.{family}`: .*{said}"):
+        experiment.space(experiment.load_dataset())
+
+
+def test_a_language_model_is_refused_what_the_data_set_decides_of_images() -> None:
+    data = {"name": "x", "task": {"dataset": "text"}, "spaces": {"decoder": {"classes": 3}}}
+    experiment = Experiment.from_data(data)
+    with pytest.raises(ExperimentError, match=r"Unknown key `spaces\.decoder\.classes`"):
+        experiment.space(experiment.load_dataset())
+
+
+def test_a_text_of_the_users_own_is_found_beside_the_experiment(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("to be or not to be " * 99)
+    path = tmp_path / "x.toml"
+    path.write_text(
+        'name = "x"\n[task]\ndataset = "text"\npath = "mine.txt"\n[spaces.decoder]\ncontext = [16]'
+    )
+    experiment = Experiment.load(path)
+    assert experiment.task.path == str(tmp_path / "mine.txt")
+    assert experiment.load_dataset().train.startswith(b"to be")  # type: ignore[attr-defined]
+    (tmp_path / "run").mkdir()
+    kept = tmp_path / "run" / "config.toml"
+    kept.write_text(experiment.to_toml())
+    assert Experiment.load(kept) == experiment
+    (tmp_path / "mine.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"mine\.txt"):
+        experiment.load_dataset()
+
+
+def test_a_path_is_for_data_sets_that_are_files(tiny: Callable[..., Experiment]) -> None:
+    with pytest.raises(ExperimentError, match=r"`task\.path`.*'digits'"):
+        tiny(task={"path": "mine.txt"})
 
 
 @pytest.mark.parametrize(
@@ -100,7 +173,7 @@ def test_an_unknown_key_of_a_space_is_named_with_its_place_and_the_nearest(
     assert f"Did you mean `{nearest}`?" in message
 
 
-@pytest.mark.parametrize("key", ["input_channels", "resolution", "classes", "name"])
+@pytest.mark.parametrize("key", ["input_channels", "classes", "name"])
 def test_what_the_data_set_decides_is_no_key_of_a_space(digits: Dataset, key: str) -> None:
     experiment = Experiment.from_data({"name": "x", "spaces": {"vit": {key: 3}}})
     with pytest.raises(ExperimentError, match=f"Unknown key `spaces.vit.{key}`"):
@@ -155,7 +228,7 @@ def test_a_missing_key_is_named(tiny_data: dict[str, Any], key: str) -> None:
 
 
 def test_no_space_at_all_lists_the_known_ones(tiny_data: dict[str, Any]) -> None:
-    with pytest.raises(ExperimentError, match="vit, mbconv"):
+    with pytest.raises(ExperimentError, match=", ".join(SPACES)):
         Experiment.from_data(tiny_data | {"spaces": {}})
 
 
@@ -196,7 +269,8 @@ def test_choices_that_make_no_network_are_an_error_of_their_space(
         ({"search": {"objectives": ["latency_s@locale"]}}, ["local"]),
         ({"search": {"sampler": "nsga"}}, ["nsga2", "nsga3", "tpe", "random"]),
         ({"budgets": {"energy": 1}}, indicator_names()),
-        ({"task": {"dataset": "digit"}}, ["digits"]),
+        ({"task": {"dataset": "digit"}}, ["digits", "text"]),
+        ({"training": {"optimizer": "adma"}}, list(OPTIMIZERS)),
     ],
     ids=str,
 )

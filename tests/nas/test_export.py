@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from onnx import numpy_helper
 
 from nas.candidates import Candidate
 from nas.cli import main
-from nas.datasets import Dataset
 from nas.errors import VerificationError
 from nas.export import Verification, export_members, verify_export
 from nas.run_folder import RunFolder
+from nas.splits import Dataset
 from search_spaces import CorruptFileError
 from search_spaces.network import Network
 
@@ -63,13 +64,14 @@ def test_every_member_is_verified_and_its_record_stands_beside_it(
         record = json.loads((folder / f"{member.id}.json").read_text())
         assert record["measured_s"] == list(result.measured_s)
         assert {k: v for k, v in record.items() if k != "measured_s"} == {
-            name: getattr(result, name)
-            for name in Verification.__dataclass_fields__
-            if name != "measured_s"
+            name: value for name, value in asdict(result).items() if name != "measured_s"
         }
         assert result.absolute <= 1e-4 * max(1.0, result.absolute / max(result.relative, 1e-30))
-        assert result.test_accuracy_torch == pytest.approx(member.test_accuracy)
-        assert result.test_accuracy_onnx == pytest.approx(member.test_accuracy, abs=1.01 / 360)
+        assert result.test_quality_torch == member.test_quality
+        assert result.test_quality_onnx.name == "test_error"
+        assert result.test_quality_onnx.value == pytest.approx(
+            member.test_quality.value, abs=1.01 / 360
+        )
         assert result.predicted_s == member.indicators["latency_s@local"].value
         assert all(seconds > 0 for seconds in result.measured_s)
 
@@ -112,7 +114,7 @@ def test_verifying_again_gives_the_same(
     member = opened.read_pareto().members[0]
     again = verify_export(opened, member, files / f"{member.id}.onnx")
     first = exported[1][0]
-    for name in ("id", "absolute", "relative", "test_accuracy_torch", "test_accuracy_onnx"):
+    for name in ("id", "absolute", "relative", "test_quality_torch", "test_quality_onnx"):
         assert getattr(again, name) == getattr(first, name)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from hw_profiles import LatencyTable, timing
 from nas import members as learned
-from nas.datasets import Dataset
 from nas.pareto import ParetoSet
 from nas.run_folder import RunFolder
+from nas.splits import Dataset
 
 
 def test_a_member_that_was_tested_is_not_tested_again(
@@ -19,21 +19,21 @@ def test_a_member_that_was_tested_is_not_tested_again(
     def refuse(*_: Any) -> Any:
         raise AssertionError("tested")
 
-    monkeypatch.setattr("nas.training.predict", refuse)
+    monkeypatch.setattr("nas.training.score", refuse)
     members = opened.read_pareto().members
-    untested = [replace(member, test_accuracy=None) for member in members]
+    untested = [replace(member, test_quality=None) for member in members]
     again = learned.score_members(opened, untested, digits)
-    assert [m.test_accuracy for m in again] == [m.test_accuracy for m in members]
+    assert [m.test_quality for m in again] == [m.test_quality for m in members]
 
 
 def test_a_member_that_was_not_is_tested(run_copy: Path, digits: Dataset) -> None:
     run = RunFolder(run_copy)
     found: ParetoSet = run.read_pareto()
     run.pareto.unlink()
-    untested = [replace(member, test_accuracy=None) for member in found.members]
+    untested = [replace(member, test_quality=None) for member in found.members]
     again = learned.score_members(run, untested, digits)
-    assert [m.test_accuracy for m in again] == [m.test_accuracy for m in found.members]
-    assert [replace(m, test_accuracy=None) for m in again] == untested
+    assert [m.test_quality for m in again] == [m.test_quality for m in found.members]
+    assert [replace(m, test_quality=None) for m in again] == untested
 
 
 def test_measured_latency_is_in_the_tables_seconds(

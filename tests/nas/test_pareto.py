@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from nas.candidates import Candidate
 from nas.pareto import ParetoSet, pareto_set
+from nas.quality import BITS_PER_BYTE
 from search_spaces import CorruptFileError, UnknownNameError
 
 Make = Callable[..., Candidate]
@@ -100,7 +102,7 @@ def test_two_networks_of_equal_cost_are_both_members(make_candidate: Make) -> No
 def test_members_stand_by_quality_then_params(make_candidate: Make) -> None:
     points = [(0.3, 1.0, 9.0), (0.1, 9.0, 1.0), (0.2, 6.0, 5.0), (0.2, 5.0, 6.0)]
     found = pareto_set(build(make_candidate, points))
-    order = [(m.quality, m.indicators["params"].value) for m in found.members]
+    order = [(m.quality.value, m.indicators["params"].value) for m in found.members]
     assert order == [(0.1, 9.0), (0.2, 5.0), (0.2, 6.0), (0.3, 1.0)]
 
 
@@ -109,7 +111,7 @@ def test_reference_point_hypervolume_and_counts_by_hand(make_candidate: Make) ->
     # the second, (0.3, 40) by the first.
     points = [(0.1, 7.0, 30.0), (0.3, 7.0, 10.0), (0.5, 7.0, 20.0), (0.3, 7.0, 40.0)]
     found = pareto_set(build(make_candidate, points))
-    assert [member.quality for member in found.members] == [0.1, 0.3]
+    assert [member.quality.value for member in found.members] == [0.1, 0.3]
     assert found.ideal_point == {"quality": 0.1, "params": 7.0, "macs": 10.0}
     # Worst plus a tenth of the range: 0.5 + 0.04, 7 + 0, 40 + 3.
     assert found.reference_point == pytest.approx({"quality": 0.54, "params": 7.0, "macs": 43.0})
@@ -167,14 +169,14 @@ def test_the_knee_by_hand(make_candidate: Make) -> None:
     points = [(0.0, 100.0), (0.4, 0.0), (0.1, 50.0), (0.2, 30.0)]
     found = pareto_set(build(make_candidate, points))
     (knee,) = found.pick("knee")
-    assert knee.quality == 0.1
+    assert knee.quality.value == 0.1
 
 
 def test_the_knee_does_not_depend_on_units(make_candidate: Make) -> None:
     points = [(0.0, 100.0), (0.4, 0.0), (0.1, 50.0), (0.2, 30.0)]
     scaled = [(quality, cost * 1e9) for quality, cost in points]
     first, second = (
-        pareto_set(build(make_candidate, p)).pick("knee")[0].quality for p in (points, scaled)
+        pareto_set(build(make_candidate, p)).pick("knee")[0].quality.value for p in (points, scaled)
     )
     assert first == second
 
@@ -264,6 +266,7 @@ def _first_candidate(change: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
         _first_candidate({"measured": None}),
         _first_candidate({"indicators": {"macs": {"value": 1.0}}}),
         _first_candidate({"quality": 0.3}),
+        _first_candidate({"quality": {"name": "x", "value": 1.0, "direction": "maximize"}}),
     ],
 )
 def test_other_json_is_a_corrupt_file(
@@ -274,10 +277,33 @@ def test_other_json_is_a_corrupt_file(
         ParetoSet.from_json(damage(data), "some.json")
 
 
+def test_an_indicator_that_equals_another_weighs_nothing(make_candidate: Make) -> None:
+    points = [(0.1, 9.0, 2.0), (0.2, 4.0, 1.0), (0.4, 3.0, 5.0)]
+    plain = pareto_set(
+        [make_candidate(i, q, params=p, macs=m) for i, (q, p, m) in enumerate(points, 1)]
+    )
+    repeated = pareto_set(
+        [
+            make_candidate(i, q, params=p, active_params=p, macs=m, kv_cache_bytes=0.0)
+            for i, (q, p, m) in enumerate(points, 1)
+        ]
+    )
+    assert [m.id for m in repeated.members] == [m.id for m in plain.members]
+    assert repeated.hypervolume == pytest.approx(plain.hypervolume)
+    assert repeated.pick("knee")[0].id == plain.pick("knee")[0].id
+
+
+def test_candidates_of_two_qualities_are_no_set(make_candidate: Make) -> None:
+    first, second = build(make_candidate, [(0.1, 1.0), (0.2, 2.0)])
+    other = replace(second, quality=BITS_PER_BYTE.quality("validation", 0.2))
+    with pytest.raises(ValueError, match="validation_bits_per_byte, validation_error"):
+        pareto_set([first, other])
+
+
 def test_the_finished_runs_set_is_that_of_brute_force(finished: Any) -> None:
     members = finished.outcome.pareto.members
     points = [
-        (member.quality, *(value.value for value in member.indicators.values()))
+        (member.quality.value, *(value.value for value in member.indicators.values()))
         for member in members
     ]
     assert brute_force(points) == list(range(len(points)))

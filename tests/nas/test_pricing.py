@@ -11,10 +11,10 @@ import pytest
 
 from hw_profiles import LatencyTable, local_device
 from hw_profiles.store import Store
-from nas.datasets import Dataset
 from nas.experiment import Experiment
 from nas.pricing import count_space, describe_table, local_pricer, measure, ready_table
-from search_spaces import CountTable, TrainingSetup, UnionSpace
+from nas.splits import Dataset
+from search_spaces import CountTable, TrainingSetup, UnionSpace, block_key
 
 
 @pytest.fixture
@@ -141,3 +141,18 @@ def test_a_local_pricer_without_a_table_prices_all_but_latency(
         prices = local_pricer(architecture, store, TrainingSetup()).price(architecture)
         assert "macs" in prices
         assert "latency_s@local" not in prices
+
+
+@pytest.mark.parametrize("key", ["mine:Block(width=3)", "ConvHead(width=3)"])
+def test_a_table_with_a_block_that_is_not_known_predicts_nothing(
+    tiny_space: UnionSpace, home_copy: Path, key: str
+) -> None:
+    architecture = tiny_space.decode(np.zeros(len(tiny_space.parameters), int))
+    store = Store(home_copy)
+    ((path, table),) = store.local_tables().items()
+    entries = {**table.entries, key: table.overhead}
+    replace(table, entries=entries).save(path)
+    assert "local" in local_pricer(architecture, store, TrainingSetup()).latency
+    del entries[block_key(architecture.blocks[0])]
+    replace(table, entries=entries).save(path)
+    assert local_pricer(architecture, store, TrainingSetup()).latency == {}

@@ -10,7 +10,9 @@ from hw_profiles.store import Store
 from nas.candidates import Candidate
 from nas.indicators import Value
 from nas.pareto import pareto_set
+from nas.quality import BITS_PER_BYTE, ERROR
 from nas.rendering import print_certificate, print_indicators, print_pareto, print_rows
+from search_spaces import TrainingSetup
 
 
 def test_rows_are_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,7 +39,7 @@ def test_values_are_shown_in_the_units_of_their_headings(
     candidate = replace(
         candidate,
         indicators={**candidate.indicators, "latency_s@local": latency},
-        test_accuracy=0.9375,
+        test_quality=ERROR.quality("test", 0.0625),
         measured={"latency_s@local": Value(0.5e-3, 0.4e-3, 0.6e-3, "measured")},
     )
     print_pareto(pareto_set([candidate]))
@@ -53,6 +55,34 @@ def test_values_are_shown_in_the_units_of_their_headings(
     assert "* A block of it was not timed but predicted." in text
 
 
+def test_columns_that_say_nothing_are_named_below(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    alike = {"params": 1e4, "active_params": 1e4, "kv_cache_bytes": 0.0}
+    members = [make_candidate(1, 0.1, macs=2e6, **alike), make_candidate(2, 0.2, macs=1e6, **alike)]
+    print_pareto(pareto_set(members))
+    text = capsys.readouterr().out
+    assert "active k" not in text
+    assert "Not shown: active_params (as params), kv_cache_bytes (0)." in text
+    assert "MACs M" in text
+
+
+def test_bits_per_byte_are_shown_as_they_are(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    candidate = replace(
+        make_candidate(1, 0.1, params=7.0),
+        quality=BITS_PER_BYTE.quality("validation", 2.3456),
+        test_quality=BITS_PER_BYTE.quality("test", 2.4),
+    )
+    print_pareto(pareto_set([candidate]))
+    text = capsys.readouterr().out
+    (row,) = (line for line in text.splitlines() if candidate.id in line)
+    assert row.split() == [candidate.id, "hand", "2.346", "2.4", "0.007"]
+    assert "val bits/byte" in text
+    assert "test bits/byte" in text
+
+
 def test_an_empty_set_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     print_pareto(pareto_set([]))
     assert "empty" in capsys.readouterr().out
@@ -62,10 +92,17 @@ def test_an_interval_stands_where_it_is_one(capsys: pytest.CaptureFixture[str]) 
     print_indicators(
         {
             "params": Value(1_234_567, 1_234_567, 1_234_567, "exact"),
+            "flops": Value(35e9, 35e9, 35e9, "exact"),
+            "train_macs": Value(5, 5, 5, "exact"),
             "latency_s@local": Value(1e-3, 9e-4, 1.1e-3, "table"),
-        }
+        },
+        TrainingSetup(32, "sam"),
     )
-    lines = capsys.readouterr().out.splitlines()
+    text = capsys.readouterr().out
+    lines = text.splitlines()
+    assert "one training step, forward and backward, at batch 32 with sam." in text
+    # Half of the operations: what the paper calls GFLOPs.
+    assert "GFLOPs as the tables of The Efficiency Misnomer print them: 17.5" in text
     (params,) = (line for line in lines if line.split()[:1] == ["params"])
     (latency,) = (line for line in lines if line.split()[:1] == ["latency_s@local"])
     assert params.split() == ["params", "1,234,567", "elements", "exact", "inference"]

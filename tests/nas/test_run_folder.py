@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from hw_profiles import local_device
@@ -124,7 +125,10 @@ def test_nothing_in_a_run_is_a_pickle(finished: Any) -> None:
     for path in finished.folder.rglob("*"):
         if path.is_file():
             assert path.suffix in {".toml", ".json", ".jsonl", ".db", ".safetensors"}
-            assert not path.read_bytes().startswith(b"\x80")
+            if path.suffix == ".safetensors":  # Its first byte, a length, may look like a pickle's.
+                assert safetensors.torch.load_file(path)
+            else:
+                assert not path.read_bytes().startswith(b"\x80")
 
 
 def test_the_experiment_is_kept_with_every_default(

@@ -22,7 +22,6 @@ from hw_profiles import LatencyTable, local_device
 from hw_profiles.store import Store
 from nas import training
 from nas.candidates import Candidate
-from nas.datasets import Dataset, Split
 from nas.errors import (
     ExperimentError,
     InterruptedSearch,
@@ -30,10 +29,12 @@ from nas.errors import (
     TooManyFailuresError,
 )
 from nas.experiment import Experiment
+from nas.images import ImageDataset
 from nas.indicators import Pricer
 from nas.run_folder import RunFolder
 from nas.sampler_names import SAMPLER_NAMES
 from nas.search import Outcome, free_folder, run_experiment
+from nas.splits import Split
 from predictors import LatencyPredictor
 from search_spaces import Architecture, CorruptFileError, UnionSpace
 from search_spaces.network import Network
@@ -91,7 +92,7 @@ class TestFinishedRun:
         self, finished: Any, tiny_space: UnionSpace, tiny_pricer: Pricer
     ) -> None:
         events = (finished.folder / "events.jsonl").read_text().splitlines()
-        errors = {e["candidate"]: e["error"] for e in map(json.loads, events)}
+        errors = {e["candidate"]: e["quality"]["value"] for e in map(json.loads, events)}
         for trial in trials_in(finished.folder, TrialState.COMPLETE):
             architecture = tiny_space.architecture(trial.params)
             assert architecture.id == trial.user_attrs["candidate"]
@@ -105,16 +106,16 @@ class TestFinishedRun:
         assert opened.state() == "complete"
         assert finished.outcome.folder == finished.folder
 
-    def test_test_accuracy_equals_an_independent_evaluation(
-        self, finished: Any, digits: Dataset
+    def test_test_error_equals_an_independent_evaluation(
+        self, finished: Any, digits: ImageDataset
     ) -> None:
         data = sklearn_datasets.load_digits()
         of_image = {
             image.astype(np.uint8).tobytes(): label
             for image, label in zip(data.images, data.target, strict=True)
         }
-        images, floor = digits.test.images, digits.train.images.min()
-        raw = np.rint((images - floor) * (16 / np.ptp(digits.train.images)))
+        images, floor = digits.test.inputs, digits.train.inputs.min()
+        raw = np.rint((images - floor) * (16 / np.ptp(digits.train.inputs)))
         labels = [of_image[image.astype(np.uint8).tobytes()] for image in raw]
         assert finished.outcome.pareto.members
         for member in finished.outcome.pareto.members:
@@ -126,7 +127,8 @@ class TestFinishedRun:
                 guesses = network(torch.from_numpy(images)).argmax(1).tolist()
             right = sum(guess == label for guess, label in zip(guesses, labels, strict=True))
             # Rounding may tip an image between two equal outputs.
-            assert member.test_accuracy == pytest.approx(right / 360, abs=1.01 / 360)
+            assert member.test_quality.name == "test_error"
+            assert member.test_quality.value == pytest.approx(1 - right / 360, abs=1.01 / 360)
 
     def test_members_are_measured_whole(self, finished: Any) -> None:
         for member in finished.outcome.pareto.members:
@@ -198,7 +200,7 @@ class TestTrials:
     ) -> None:
         seen = []
 
-        def spy(architecture: Architecture, dataset: Dataset, config: Any, seed: int) -> Any:
+        def spy(architecture: Architecture, dataset: ImageDataset, config: Any, seed: int) -> Any:
             seen.append((dataset.name, config, seed))
             return stub(architecture)
 
@@ -262,7 +264,7 @@ class TestTrials:
         stub: Any,
         tiny: Callable[..., Experiment],
         four: Any,
-        digits: Dataset,
+        digits: ImageDataset,
         kept: Store,
         tiny_pricer: Pricer,
         tmp_path: Path,
@@ -345,7 +347,9 @@ class TestFailures:
         # The first CNN is trained for real, at a rate that no network survives.
         failing: list[str] = []
 
-        def some_fail(architecture: Architecture, dataset: Dataset, config: Any, seed: int) -> Any:
+        def some_fail(
+            architecture: Architecture, dataset: ImageDataset, config: Any, seed: int
+        ) -> Any:
             if architecture.space == "mbconv" and not failing:
                 failing.append(architecture.id)
                 rate = config.model_copy(update={"learning_rate": 1e30, "epochs": 3})
@@ -416,12 +420,12 @@ class TestTestSplit:
         self,
         finished: Any,
         tiny: Callable[..., Experiment],
-        digits: Dataset,
+        digits: ImageDataset,
         tmp_path: Path,
         quiet: Any,
     ) -> None:
         labels = np.random.default_rng(0).permutation(digits.test.labels)
-        shuffled = replace(digits, test=Split(digits.test.images, labels))
+        shuffled = replace(digits, test=Split(digits.test.inputs, labels))
         written, accuracies, trials = [], [], []
         for name, dataset in (("plain", digits), ("shuffled", shuffled)):
             folder = tmp_path / name
@@ -433,7 +437,7 @@ class TestTestSplit:
                 dataset=dataset,
             )
             data = json.loads((folder / "pareto.json").read_text())
-            accuracies.append([item.pop("test_accuracy") for item in data["candidates"]])
+            accuracies.append([item.pop("test_quality") for item in data["candidates"]])
             for item in data["candidates"]:
                 del item["measured"]  # Timings differ from run to run.
             written.append(data)
@@ -445,17 +449,17 @@ class TestTestSplit:
         assert accuracies[0] != accuracies[1]
 
     def test_only_members_are_tested_and_each_once(
-        self, stub_search: Run, stub: Any, monkeypatch: pytest.MonkeyPatch, digits: Dataset
+        self, stub_search: Run, stub: Any, monkeypatch: pytest.MonkeyPatch, digits: ImageDataset
     ) -> None:
         tested: list[str] = []
-        predict = training.predict
+        score = training.score
 
-        def spy(network: Any, images: Any) -> Any:
-            assert np.array_equal(images, digits.test.images)
+        def spy(network: Any, split: Split, measure: Any) -> float:
+            assert np.array_equal(split.inputs, digits.test.inputs)
             tested.append(network.architecture.id)
-            return predict(network, images)
+            return score(network, split, measure)
 
-        monkeypatch.setattr("nas.training.predict", spy)
+        monkeypatch.setattr("nas.training.score", spy)
         first = stub_search(search={"trials": 4})
         assert sorted(tested) == sorted(member.id for member in first.pareto.members)
         longer = stub_search(resume=True, search={"trials": 8})
@@ -484,14 +488,14 @@ class TestResume:
         pareto = run.read_pareto()
         assert pareto.evaluated == 3
         assert {member.id for member in pareto.members} <= set(stub.trained)
-        assert all(member.test_accuracy is None for member in pareto.members)
+        assert all(member.test_quality is None for member in pareto.members)
         assert trials_in(folder, TrialState.RUNNING) == []
 
         stub.interrupt_at = None
         outcome = stub_search(resume=True, search={"trials": 8})
         assert outcome.trained == len(stub.trained) == len(set(stub.trained)) == 8
         assert sorted(fresh(folder)) == sorted(stub.trained)
-        assert all(member.test_accuracy is not None for member in outcome.pareto.members)
+        assert all(member.test_quality is not None for member in outcome.pareto.members)
         assert RunFolder.open(folder).state() == "complete"
 
     def test_several_interrupts_lose_nothing(

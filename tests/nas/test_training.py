@@ -1,20 +1,25 @@
 """Training and scoring, on networks that take a tenth of a second."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from nas import training
-from nas.datasets import Dataset, Split
 from nas.errors import QualityError
 from nas.experiment import TrainingConfig
+from nas.images import ImageDataset
+from nas.quality import ERROR
 from nas.run_folder import RunFolder
-from search_spaces import Architecture, UnionSpace
+from nas.splits import Split
+from nas.texts import load_text
+from search_spaces import OPTIMIZERS, SPACES, Architecture, Block, Shape, UnionSpace, chain
+from search_spaces.network import Network
 
 ONE = TrainingConfig(epochs=1)
 
@@ -36,7 +41,7 @@ def _one_thread() -> Any:
 
 def same(first: training.Evaluation, second: training.Evaluation) -> bool:
     return (
-        first.error == second.error
+        first.quality == second.quality
         and first.train_loss == second.train_loss
         and first.weights.keys() == second.weights.keys()
         and all(np.array_equal(first.weights[key], second.weights[key]) for key in first.weights)
@@ -44,7 +49,7 @@ def same(first: training.Evaluation, second: training.Evaluation) -> bool:
 
 
 def test_the_result_follows_from_the_arguments_alone(
-    architecture: Architecture, digits: Dataset
+    architecture: Architecture, digits: ImageDataset
 ) -> None:
     torch.manual_seed(1)
     first = training.train(architecture, digits, ONE, seed=5)
@@ -57,53 +62,54 @@ def test_the_result_follows_from_the_arguments_alone(
     assert not same(first, training.train(architecture, digits, ONE, seed=6))
 
 
-def test_the_test_split_changes_nothing(architecture: Architecture, digits: Dataset) -> None:
+def test_the_test_split_changes_nothing(architecture: Architecture, digits: ImageDataset) -> None:
     rng = np.random.default_rng(0)
-    noise = rng.standard_normal(digits.test.images.shape).astype(np.float32)
+    noise = rng.standard_normal(digits.test.inputs.shape).astype(np.float32)
     other = replace(digits, test=Split(noise, rng.permutation(digits.test.labels)))
     first, second = (training.train(architecture, d, ONE, seed=0) for d in (digits, other))
     assert same(first, second)
 
 
 def test_the_validation_split_changes_the_error_but_no_weight(
-    architecture: Architecture, digits: Dataset
+    architecture: Architecture, digits: ImageDataset
 ) -> None:
     validation = digits.validation
-    shifted = Split(validation.images, (validation.labels + 1) % 10)
+    shifted = Split(validation.inputs, (validation.labels + 1) % 10)
     first = training.train(architecture, digits, ONE, seed=0)
     second = training.train(architecture, replace(digits, validation=shifted), ONE, seed=0)
-    assert second.error != first.error
-    assert same(first, replace(second, error=first.error))
+    assert second.quality != first.quality
+    assert same(first, replace(second, quality=first.quality))
 
 
 def test_the_error_is_that_of_the_weights_it_returns(
-    architecture: Architecture, digits: Dataset, tmp_path: Path
+    architecture: Architecture, digits: ImageDataset, tmp_path: Path
 ) -> None:
     evaluation = training.train(architecture, digits, ONE, seed=0)
     run = RunFolder(tmp_path)
     run.save_weights("one", evaluation.weights)
     network = training.load_network(architecture, run.load_weights("one"))
-    outputs = training.predict(network, digits.validation.images)
+    outputs = training.predict(network, digits.validation.inputs)
     assert outputs.shape == (360, 10)
     wrong = sum(
         int(np.argmax(row)) != label
         for row, label in zip(outputs, digits.validation.labels, strict=True)
     )
-    assert evaluation.error == pytest.approx(wrong / 360, abs=1e-12)
+    assert evaluation.quality == ERROR.quality("validation", wrong / 360)
+    assert training.score(network, digits.validation, ERROR) == wrong / 360
 
 
-def test_training_learns(tiny_space: UnionSpace, digits: Dataset) -> None:
+def test_training_learns(tiny_space: UnionSpace, digits: ImageDataset) -> None:
     codes = tiny_space.random_codes(50, np.random.default_rng(1))
     vit = next(a for a in map(tiny_space.decode, codes) if a.config.get("width") == 16)
     one, six = (
         training.train(vit, digits, TrainingConfig(epochs=epochs), seed=0) for epochs in (1, 6)
     )
     assert six.train_loss < one.train_loss
-    assert six.error < 0.5 < 0.9  # Guessing is wrong nine times in ten.
+    assert six.quality.value < 0.5 < 0.9  # Guessing is wrong nine times in ten.
 
 
 def test_a_loss_that_is_no_number_is_the_reason(
-    architecture: Architecture, digits: Dataset
+    architecture: Architecture, digits: ImageDataset
 ) -> None:
     config = TrainingConfig(epochs=3, learning_rate=1e30)
     with pytest.raises(QualityError, match=r"the training loss became (nan|inf) in epoch [123]"):
@@ -111,7 +117,7 @@ def test_a_loss_that_is_no_number_is_the_reason(
 
 
 def test_weights_that_are_no_numbers_after_the_last_step_are_a_reason(
-    architecture: Architecture, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    architecture: Architecture, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     step = torch.optim.AdamW.step
     left = -(-len(digits.train) // ONE.batch_size)
@@ -130,30 +136,77 @@ def test_weights_that_are_no_numbers_after_the_last_step_are_a_reason(
         training.train(architecture, digits, ONE, seed=0)
 
 
-def test_predict_gives_the_same_in_parts_and_leaves_no_gradient(
-    architecture: Architecture, digits: Dataset
+def test_a_quality_that_is_no_number_is_a_reason(
+    architecture: Architecture, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search_spaces.network import Network
+    monkeypatch.setattr("nas.training.score", lambda *_: float("nan"))
+    with pytest.raises(QualityError, match="validation_error became nan"):
+        training.train(architecture, digits, ONE, seed=0)
 
+
+def test_scoring_gives_the_same_in_parts_and_leaves_no_gradient(
+    architecture: Architecture, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     network = Network(architecture)
-    whole = training.predict(network, digits.train.images)
-    assert len(whole) == 1077  # More than the parts of 256 that it runs.
+    whole = training.score(network, digits.train, ERROR)
     assert not network.training
     with torch.no_grad():
-        expected = network(torch.from_numpy(digits.train.images[1000:1010])).numpy()
-    assert whole[1000:1010] == pytest.approx(expected, abs=1e-5)
+        outputs = network(torch.from_numpy(digits.train.inputs))
+    wrong = outputs.argmax(1).numpy() != digits.train.labels
+    assert whole == pytest.approx(wrong.mean(), abs=1.01 / 1077)  # Of two that are equal.
+    monkeypatch.setattr("nas.splits.PART_ELEMENTS", 70)  # Seven rows of ten outputs.
+    parts = [len(labels) for _, labels in digits.train.parts((10,))]
+    assert parts == [7] * 153 + [6]
+    assert training.score(network, digits.train, ERROR) == pytest.approx(whole, abs=1.01 / 1077)
+    assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_accuracy_by_hand() -> None:
-    outputs = np.array([[0.1, 0.9], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
-    split = Split(np.zeros((4, 1, 1, 1), np.float32), np.array([1, 0, 1, 1]))
-    assert training.accuracy(outputs, split) == 0.75
+@pytest.mark.parametrize("name", list(OPTIMIZERS))
+def test_every_optimizer_learns(tiny_space: UnionSpace, digits: ImageDataset, name: str) -> None:
+    rate = 3e-3 if name.startswith("adam") else 3e-2
+    config = TrainingConfig(epochs=2, optimizer=name, learning_rate=rate)
+    architecture = tiny_space.decode(np.zeros(len(tiny_space.parameters), int))
+    result = training.train(architecture, digits, config, seed=0)
+    assert result.quality.value < 0.85  # Guessing is wrong nine times in ten.
+
+
+def test_a_language_model_learns() -> None:
+    text = load_text()
+    space = SPACES["decoder"](context=[32], depth=[1], width=[32], heads=[2], mlp_ratio=[2])
+    model = space.decode(np.zeros(len(space.parameters), int))
+    config = TrainingConfig(epochs=4, learning_rate=1e-2)
+    result = training.train(model, text, config, seed=0)
+    assert result.quality.name == "validation_bits_per_byte"
+    # What bytes take that are known by their frequency alone.
+    counts = np.bincount(np.frombuffer(text.validation, np.uint8))
+    shares = counts[counts > 0] / counts.sum()
+    assert result.quality.value < -(shares * np.log2(shares)).sum() < 8
+
+
+@dataclass(frozen=True, slots=True)
+class Dropping(Block):
+    """Labels pixels, some of which it leaves out in training."""
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        return ((1, 8, 8),)
+
+    def build(self) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10))
+
+
+def test_dropout_follows_from_the_seed(digits: ImageDataset) -> None:
+    architecture = Architecture("x", {}, chain([Dropping()]))
+    torch.manual_seed(1)
+    first = training.train(architecture, digits, ONE, seed=0)
+    torch.manual_seed(2)
+    assert same(first, training.train(architecture, digits, ONE, seed=0))
 
 
 @pytest.mark.parametrize("missing", [True, False])
 def test_weights_of_another_network_do_not_load(
-    architecture: Architecture, digits: Dataset, missing: bool, tiny_space: UnionSpace
+    architecture: Architecture, digits: ImageDataset, missing: bool, tiny_space: UnionSpace
 ) -> None:
     weights = {
         name: torch.from_numpy(array)
@@ -168,7 +221,7 @@ def test_weights_of_another_network_do_not_load(
 
 
 def test_label_smoothing_raises_the_least_loss(
-    tiny_space: UnionSpace, digits: Dataset, tiny: Callable[..., Any]
+    tiny_space: UnionSpace, digits: ImageDataset, tiny: Callable[..., Any]
 ) -> None:
     vit = tiny_space.decode(np.zeros(len(tiny_space.parameters), int))
     plain, smooth = (
