@@ -244,6 +244,13 @@ class Experiment(_Config):
             _space(name, classes[name], dict(fields), dataset)
             for name, fields in self.spaces.items()
         ]
+        for name in (*self.search.objectives, *self.budgets):
+            silent = [m.name for m in members if not m.generates]
+            if indicator(name).of_generation and silent:
+                raise ExperimentError(
+                    f"`{name}` is a cost of generating text, and the networks of "
+                    f"{', '.join(silent)} generate none; leave it out of objectives and budgets."
+                )
         try:
             return UnionSpace(members)
         except ValueError as error:

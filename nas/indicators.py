@@ -48,6 +48,7 @@ class Indicator:
         needs_profile: Whether hardware decides it.
         symbol: Column heading where a person reads.
         scale: What a value is divided by under that heading.
+        of_generation: Whether only networks that generate token by token have it; others have 0.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Indicator:
     scale: float = 1.0
     needs_profile: bool = False
     direction: str = "minimize"
+    of_generation: bool = False
 
     def defined(self, training: TrainingSetup | None = None) -> str:
         """The definition, for a batch and optimiser or for those of any experiment."""
@@ -166,6 +168,7 @@ INDICATORS: dict[str, Indicator] = {
             "Keys and values kept at the full context in generating text; 0 if it generates none.",
             "KV kB",
             1e3,
+            of_generation=True,
         ),
         Indicator(
             "decode_macs",
@@ -175,6 +178,7 @@ INDICATORS: dict[str, Indicator] = {
             "none.",
             "decode MACs M",
             1e6,
+            of_generation=True,
         ),
         Indicator(
             "decode_memory_access_bytes",
@@ -183,6 +187,7 @@ INDICATORS: dict[str, Indicator] = {
             "Bytes read and written, none fused, in generating that token; 0 if it generates none.",
             "decode kB",
             1e3,
+            of_generation=True,
         ),
         Indicator(
             "train_macs",

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidates import Candidate
+from nas.indicators import INDICATORS
 from search_spaces import CorruptFileError, UnknownNameError
 
 __all__ = ["ParetoSet", "pareto_set"]
@@ -23,6 +24,9 @@ MARGIN = 0.1
 @dataclass(frozen=True, slots=True)
 class ParetoSet:
     """Feasible candidates that no other one beats in quality and every indicator at once.
+
+    The costs of generating text are no part of it where some of the networks generate none, since
+    their 0 would win.
 
     Attributes:
         members: By quality, then params; each network once.
@@ -153,7 +157,16 @@ def _distinct(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 def _columns(candidates: Sequence[Candidate]) -> list[str]:
-    return [QUALITY_COLUMN, *candidates[0].indicators]
+    """What candidates are compared by: not the costs of generation where only some generate."""
+    mixed = {
+        name
+        for name in candidates[0].indicators
+        if name in INDICATORS
+        and INDICATORS[name].of_generation
+        and len({candidate.indicators[name].value == 0 for candidate in candidates}) > 1
+    }
+    names = (name for name in candidates[0].indicators if name not in mixed)
+    return [QUALITY_COLUMN, *names]
 
 
 def _matrix(candidates: Sequence[Candidate], columns: Sequence[str]) -> NDArray[np.float64]:

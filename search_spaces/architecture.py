@@ -20,6 +20,9 @@ Choice = str | int | float | bool
 NETWORK_INPUT = -1
 """The position that stands for the network's own input; -2 is its second input, and so on."""
 
+SPACE_NAMES: set[str] = set()
+"""Names of the spaces whose classes are loaded; architectures of others are not read."""
+
 SharedWeight = tuple[str, int, str]
 """A weight's name, and the position and name of the earlier weight that it is the same as."""
 
@@ -121,6 +124,11 @@ class Architecture:
         return next(n.block.token_ids for n in self.nodes if NETWORK_INPUT in n.inputs)
 
     @property
+    def generates(self) -> bool:
+        """Whether it generates text token by token: each block has a form that does."""
+        return all(node.block.decoding() is not None for node in self.nodes)
+
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """The block of each node, repeats included."""
         return tuple(node.block for node in self.nodes)
@@ -167,13 +175,15 @@ class Architecture:
         """Reads back what :meth:`to_json` wrote.
 
         Raises:
-            UnknownNameError: A field or a block type is not known.
+            UnknownNameError: A field, the space or a block type is not known.
             ValueError: A field is missing, of another type or does not make a network.
         """
         _check_fields("architecture", data, ("space", "config", "nodes"))
         space, config, items = data["space"], data["config"], data["nodes"]
         if not isinstance(space, str):
             raise ValueError(f"`space` must be a name; got {space!r}.")
+        if space not in SPACE_NAMES:
+            raise UnknownNameError("space", space, sorted(SPACE_NAMES))
         if not isinstance(config, Mapping) or not all(
             isinstance(value, Choice) for value in config.values()
         ):

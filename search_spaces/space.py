@@ -11,14 +11,21 @@ import abc
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.architecture import NETWORK_INPUT, Architecture, Choice, Node, SharedWeight
+from search_spaces.architecture import (
+    NETWORK_INPUT,
+    SPACE_NAMES,
+    Architecture,
+    Choice,
+    Node,
+    SharedWeight,
+)
 from search_spaces.block import Block, Shape, block_key
 
 __all__ = ["Placement", "SearchSpace", "Slot", "Suggest"]
@@ -85,6 +92,13 @@ class SearchSpace(abc.ABC):
     no effect on an architecture (the width of a layer that is not there) are sampled all the same
     and left out of its configuration.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        name = vars(cls).get("name")
+        name = name.default if isinstance(name, Field) else name
+        if isinstance(name, str):
+            SPACE_NAMES.add(name)
 
     @property
     @abc.abstractmethod
@@ -286,6 +300,11 @@ class SearchSpace(abc.ABC):
     def input_shape(self) -> Shape:
         """Shape of one example of the first input, in the architecture of all first choices."""
         return self._first.input_shapes[0]
+
+    @property
+    def generates(self) -> bool:
+        """Whether the networks generate text token by token."""
+        return self._first.generates
 
     @property
     def reads_ids(self) -> bool:

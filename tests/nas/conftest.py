@@ -284,7 +284,7 @@ def make_candidate() -> Callable[..., Candidate]:
     """A candidate of a one-block network, told apart by its width, with given numbers."""
 
     def make(width: int, quality: float, feasible: bool = True, **values: float) -> Candidate:
-        architecture = Architecture("hand", {}, chain([ConvHead(1, width, 2, 0, "")]))
+        architecture = Architecture("vit", {}, chain([ConvHead(1, width, 2, 0, "")]))
         indicators = {name: Value(v, v, v, "exact") for name, v in values.items()}
         return Candidate(architecture, ERROR.quality("validation", quality), indicators, feasible)
 

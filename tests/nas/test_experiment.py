@@ -388,3 +388,18 @@ def test_a_file_that_is_not_toml_is_named(tmp_path: Path, content: bytes) -> Non
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.toml"):
         Experiment.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("section", ["objective", "budget"])
+def test_costs_of_generation_steer_only_where_all_generate(section: str) -> None:
+    steer: dict[str, Any] = (
+        {"search": {"objectives": ["decode_macs"]}}
+        if section == "objective"
+        else {"search": {"objectives": ["macs"]}, "budgets": {"decode_macs": 1e9}}
+    )
+    data = {"name": "x", "task": {"dataset": "text"}, "spaces": {"decoder": {}}, **steer}
+    experiment = Experiment.from_data(data)
+    assert experiment.space(experiment.load_dataset()).generates
+    mixed = Experiment.from_data(data | {"spaces": {"decoder": {}, "encoder_decoder": {}}})
+    with pytest.raises(ExperimentError, match="networks of encoder_decoder generate none"):
+        mixed.space(mixed.load_dataset())

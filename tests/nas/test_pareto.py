@@ -308,3 +308,15 @@ def test_the_finished_runs_set_is_that_of_brute_force(finished: Any) -> None:
     ]
     assert brute_force(points) == list(range(len(points)))
     assert np.isfinite(points).all()
+
+
+def test_costs_of_generation_do_not_decide_between_networks_of_which_some_generate_none(
+    make_candidate: Make,
+) -> None:
+    """A network that generates no text has 0 there, which must not beat one that does."""
+    generates = make_candidate(1, 0.5, params=10.0, decode_macs=7.0)
+    silent = make_candidate(2, 0.5, params=11.0, decode_macs=0.0)
+    other = make_candidate(3, 0.5, params=11.0, decode_macs=5.0)
+    assert ids(pareto_set([generates, silent]).members) == {generates.id}
+    assert "decode_macs" not in pareto_set([generates, silent]).reference_point
+    assert ids(pareto_set([generates, other]).members) == {generates.id, other.id}

@@ -47,7 +47,7 @@ def test_values_are_shown_in_the_units_of_their_headings(
     (row,) = (line for line in text.splitlines() if candidate.id in line)
     # Thousands of parameters, millions of MACs, blocks, milliseconds; percent of the splits.
     assert row.split() == [
-        candidate.id, "hand", "5.2", "93.8", "12.5", "3.21", "7", "0.25*", "0.5",
+        candidate.id, "vit", "5.2", "93.8", "12.5", "3.21", "7", "0.25*", "0.5",
     ]  # fmt: skip
     assert "params k" in text
     assert "MACs M" in text
@@ -78,7 +78,7 @@ def test_bits_per_byte_are_shown_as_they_are(
     print_pareto(pareto_set([candidate]))
     text = capsys.readouterr().out
     (row,) = (line for line in text.splitlines() if candidate.id in line)
-    assert row.split() == [candidate.id, "hand", "2.346", "2.4", "0.007"]
+    assert row.split() == [candidate.id, "vit", "2.346", "2.4", "0.007"]
     assert "val bits/byte" in text
     assert "test bits/byte" in text
 

@@ -33,7 +33,7 @@ CHAIN = chain([EMBEDDING, LAYER, LAYER, HEAD])
 
 def tied() -> Architecture:
     first, second, third, last = CHAIN
-    return Architecture("test", {}, (first, second, Node(LAYER, third.inputs, tie=1), last))
+    return Architecture("vit", {}, (first, second, Node(LAYER, third.inputs, tie=1), last))
 
 
 @settings(deadline=None, max_examples=50)
@@ -64,12 +64,12 @@ def test_id_follows_blocks_wiring_and_ties(references: ModuleType) -> None:
     dense, join = references.Dense(4, 4), references.Join(4)
     first = Node(dense, (-1,))
     different = [
-        Architecture("test", {}, CHAIN),
+        Architecture("vit", {}, CHAIN),
         tied(),
-        Architecture("test", {}, chain([EMBEDDING, LAYER, HEAD])),
-        Architecture("test", {}, chain([EMBEDDING, LAYER, dataclasses.replace(HEAD, classes=9)])),
-        Architecture("test", {}, (first, Node(join, (0, -1)))),
-        Architecture("test", {}, (first, Node(join, (-1, 0)))),
+        Architecture("vit", {}, chain([EMBEDDING, LAYER, HEAD])),
+        Architecture("vit", {}, chain([EMBEDDING, LAYER, dataclasses.replace(HEAD, classes=9)])),
+        Architecture("vit", {}, (first, Node(join, (0, -1)))),
+        Architecture("vit", {}, (first, Node(join, (-1, 0)))),
     ]
     assert len({architecture.id for architecture in different}) == len(different)
 
@@ -80,19 +80,19 @@ def test_id_is_a_digest_of_the_canonical_json() -> None:
         '"inputs":[-1]}]'
     )
     digest = hashlib.sha256(text.encode()).hexdigest()
-    assert Architecture("test", {}, chain([HEAD])).id == digest[:12]
+    assert Architecture("vit", {}, chain([HEAD])).id == digest[:12]
 
 
 def test_chain_and_last_use(references: ModuleType) -> None:
     assert [node.inputs for node in CHAIN] == [(-1,), (0,), (1,), (2,)]
-    assert Architecture("test", {}, CHAIN).last_use() == (1, 2, 3, 3)
+    assert Architecture("vit", {}, CHAIN).last_use() == (1, 2, 3, 3)
     dense, join = references.Dense(4, 4), references.Join(4)
     skip = (Node(dense, (-1,)), Node(dense, (0,)), Node(dense, (1,)), Node(join, (2, 0)))
-    assert Architecture("test", {}, skip).last_use() == (3, 2, 3, 3)
+    assert Architecture("vit", {}, skip).last_use() == (3, 2, 3, 3)
 
 
 def test_a_sequence_of_nodes() -> None:
-    architecture = Architecture("test", {}, CHAIN)
+    architecture = Architecture("vit", {}, CHAIN)
     assert len(architecture) == 4
     assert tuple(architecture) == CHAIN
     assert architecture.blocks == (EMBEDDING, LAYER, LAYER, HEAD)
@@ -118,11 +118,11 @@ def test_a_sequence_of_nodes() -> None:
 )
 def test_nodes_that_make_no_network_are_refused(nodes: tuple[Node, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Architecture("test", {}, nodes)
+        Architecture("vit", {}, nodes)
 
 
 def changed(**fields: Any) -> dict[str, Any]:
-    return Architecture("test", {}, chain([HEAD])).to_json() | fields
+    return Architecture("vit", {}, chain([HEAD])).to_json() | fields
 
 
 def node(**fields: Any) -> dict[str, Any]:
@@ -175,4 +175,10 @@ def test_unknown_names_are_refused_by_name(data: dict[str, Any], message: str) -
 )
 def test_data_of_another_form_is_refused(data: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
+        Architecture.from_json(data)
+
+
+def test_an_unknown_space_is_refused_with_the_known_ones() -> None:
+    data = Architecture("elsewhere", {}, CHAIN).to_json()
+    with pytest.raises(UnknownNameError, match=r"space 'elsewhere'.*decoder.*mbconv.*vit"):
         Architecture.from_json(data)

@@ -73,7 +73,7 @@ def test_memory_of_each_optimiser_is_that_of_the_tracker(
     assert predicted == pytest.approx(training_bytes(architecture, 4, optimizer), rel=WITHIN)
 
 
-@pytest.mark.parametrize("name", ["universal_transformer_base", "fnet_b_16", "gpt2_small"])
+@pytest.mark.parametrize("name", ["universal_transformer_base", "fnet_b_16"])
 def test_memory_of_a_published_network_is_that_of_the_tracker(name: str, table: CountTable) -> None:
     architecture = preset(name)
     counts = count(architecture, table, TrainingSetup(1, "adamw"))
