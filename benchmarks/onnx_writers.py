@@ -87,7 +87,7 @@ def _dynamo(network: torch.nn.Module, shape: tuple[int, ...]) -> bytes:
             (torch.zeros(2, *shape),),
             dynamo=True,
             input_names=[INPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=(({0: torch.export.Dim("batch")},),),
             verbose=False,
         )
     assert program is not None

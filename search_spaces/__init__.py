@@ -22,8 +22,9 @@ from search_spaces.presets import PRESETS, preset
 from search_spaces.space import SearchSpace, Slot, Suggest
 from search_spaces.sparse import SparseBlock, SparseSpace
 from search_spaces.transformer import FeedForward, SelfAttention
+from search_spaces.trunk import PatchEmbedding, ViTHead
 from search_spaces.union import UnionSpace
-from search_spaces.vit import PatchEmbedding, ViTHead, ViTSpace
+from search_spaces.vit import ViTSpace
 
 __all__ = [
     "OPTIMIZERS",

@@ -99,7 +99,7 @@ def fields_of(block: Block) -> dict[str, Any]:
 def block_key(block: Block) -> str:
     """One line that identifies the block in tables and files.
 
-    >>> from search_spaces.vit import ViTHead
+    >>> from search_spaces.trunk import ViTHead
     >>> block_key(ViTHead(tokens=17, width=32, classes=10, pool="cls"))
     "ViTHead(tokens=17, width=32, classes=10, pool='cls')"
     """

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape
 from search_spaces.space import Slot
-from search_spaces.transformer import FeedForward, SelfAttention
-from search_spaces.trunk import ENDS, ImageTrunk
+from search_spaces.transformer import SelfAttention
+from search_spaces.trunk import HEADS, ImageTrunk, Layer, half
 from search_spaces.validation import check_one_of, check_type, check_whole
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class FNetSpace(ImageTrunk):
             the two forms of one function.
     """
 
-    mlp_ratio: Sequence[float] = (1, 2, 4)
+    depth: Sequence[int] = (2, 3, 4)
     mixing: Sequence[str] = ("attention", *FORMS)
     name: str = field(default="fnet", init=False)
 
@@ -123,26 +123,17 @@ class FNetSpace(ImageTrunk):
         mixing = {f"mixing_{i}": tuple(self.mixing) for i in range(max(self.depth))}
         return {"mlp_ratio": tuple(self.mlp_ratio)} | mixing
 
-    def layer(self, position: int) -> tuple[Slot, ...]:
+    def layer(self, position: int) -> tuple[Slot, Slot]:
         def mix(
-            patch_size: int, pool: str, width: int, depth: int, heads: int, mixing: str
-        ) -> SelfAttention | FourierMixing | None:
-            if position >= depth:
-                return None
+            layer: Layer, heads: int, head_width: int, kv_heads: int, mixing: str
+        ) -> SelfAttention | FourierMixing:
             if mixing == "attention":
-                return self.attention(patch_size, pool, width, heads)
-            return FourierMixing(self.tokens(patch_size, pool), width, mixing)
-
-        def mlp(
-            patch_size: int, pool: str, width: int, depth: int, mlp_ratio: float
-        ) -> FeedForward | None:
-            if position >= depth:
-                return None
-            return self.mlp(patch_size, pool, width, mlp_ratio)
+                return layer.attention(heads, head_width, kv_heads)
+            return FourierMixing(layer.tokens, layer.width, mixing)
 
         return (
-            Slot((*ENDS, "depth", "heads", f"mixing_{position}"), mix),
-            Slot((*ENDS, "depth", "mlp_ratio"), mlp),
+            half(position, mix, *HEADS, f"mixing_{position}"),
+            half(position, Layer.mlp, "mlp_rank", "mlp_ratio"),
         )
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape
 from search_spaces.space import Slot
-from search_spaces.transformer import FeedForward, SelfAttention
-from search_spaces.trunk import ENDS, ImageTrunk
+from search_spaces.transformer import FeedForward
+from search_spaces.trunk import HEADS, ImageTrunk, Layer, half
 from search_spaces.validation import check_items, check_positive, check_whole
 
 if TYPE_CHECKING:
@@ -108,6 +108,8 @@ class MoESpace(ImageTrunk):
 
     Attributes:
         mlp_ratio: Choices of MLP width over width, of every expert and every other MLP.
+        mlp_rank: Choices of the inner size of the weights of MLPs that are not experts; 0 for dense
+            ones.
         experts: Choices of the number of experts of a layer that has them.
         active: Choices of how many a token is sent to; none may exceed a number of experts.
         capacity_factor: Choices of an expert's room over its even share of the tokens
@@ -116,6 +118,7 @@ class MoESpace(ImageTrunk):
             on.
     """
 
+    depth: Sequence[int] = (2, 3, 4)
     mlp_ratio: Sequence[float] = (1, 2)
     experts: Sequence[int] = (2, 4, 8)
     active: Sequence[int] = (1, 2)
@@ -143,37 +146,26 @@ class MoESpace(ImageTrunk):
             "expert_every": tuple(self.expert_every),
         }
 
-    def layer(self, position: int) -> tuple[Slot, ...]:
-        def attention(
-            patch_size: int, pool: str, width: int, depth: int, heads: int
-        ) -> SelfAttention | None:
-            if position >= depth:
-                return None
-            return self.attention(patch_size, pool, width, heads)
-
+    def layer(self, position: int) -> tuple[Slot, Slot]:
         def mlp(
-            patch_size: int,
-            pool: str,
-            width: int,
-            depth: int,
+            layer: Layer,
+            mlp_rank: int,
             mlp_ratio: float,
             experts: int,
             active: int,
             capacity_factor: float,
             expert_every: int,
-        ) -> ExpertFeedForward | FeedForward | None:
-            if position >= depth:
-                return None
-            dense = self.mlp(patch_size, pool, width, mlp_ratio)
+        ) -> ExpertFeedForward | FeedForward:
             if (position + 1) % expert_every:
-                return dense
-            capacity = expert_capacity(dense.tokens, experts, active, capacity_factor)
-            return ExpertFeedForward(dense.tokens, width, dense.hidden, experts, active, capacity)
+                return layer.mlp(mlp_rank, mlp_ratio)
+            capacity = expert_capacity(layer.tokens, experts, active, capacity_factor)
+            hidden = layer.hidden(mlp_ratio)
+            return ExpertFeedForward(layer.tokens, layer.width, hidden, experts, active, capacity)
 
-        return (
-            Slot((*ENDS, "depth", "heads"), attention),
-            Slot((*ENDS, "depth", *self.layer_parameters), mlp),
-        )
+        attention = half(position, Layer.attention, *HEADS)
+        if all((position + 1) % every for every in self.expert_every):
+            return attention, half(position, Layer.mlp, "mlp_rank", "mlp_ratio")
+        return attention, half(position, mlp, "mlp_rank", *self.layer_parameters)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -16,8 +16,8 @@ from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward
+from search_spaces.trunk import ViTHead
 from search_spaces.validation import check_items, check_multiple, check_positive, check_whole
-from search_spaces.vit import ViTHead
 
 if TYPE_CHECKING:
     from torch import nn

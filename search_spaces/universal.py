@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from search_spaces.architecture import Choice
 from search_spaces.space import Slot
 from search_spaces.transformer import FeedForward, SelfAttention
-from search_spaces.trunk import ENDS, ImageTrunk
+from search_spaces.trunk import HEADS, ImageTrunk, Layer, half
 from search_spaces.validation import check_items, check_positive
 
 __all__ = ["PRESETS", "UniversalSpace"]
@@ -39,9 +40,9 @@ class UniversalSpace(ImageTrunk):
     """Vision Transformers with few distinct layers, each of them used by a run of positions.
 
     Attributes:
+        mlp_ratio: Choices, for each group, of MLP width over width.
         groups: Choices of the number of distinct layers; none may exceed a depth. With 1 all
             layers are the same.
-        mlp_ratio: Choices, for each group, of MLP width over width.
     """
 
     depth: Sequence[int] = (2, 4, 6)
@@ -63,43 +64,28 @@ class UniversalSpace(ImageTrunk):
         ratios = {f"mlp_ratio_{g}": tuple(self.mlp_ratio) for g in range(max(self.groups))}
         return {"groups": tuple(self.groups)} | ratios
 
-    def layer(self, position: int) -> tuple[Slot, ...]:
+    def layer(self, position: int) -> tuple[Slot, Slot]:
         # Only the ratios of groups that this position can belong to, or choices would multiply.
         possible = sorted(
             {group_of(position, d, g) for d in self.depth for g in self.groups if position < d}
         )
 
-        def attention(
-            patch_size: int, pool: str, width: int, depth: int, groups: int, heads: int
-        ) -> SelfAttention | None:
-            if position >= depth:
-                return None
-            return self.attention(patch_size, pool, width, heads)
+        def attention(layer: Layer, groups: int, *heads: int) -> SelfAttention:
+            return layer.attention(*heads)
 
-        def mlp(
-            patch_size: int, pool: str, width: int, depth: int, groups: int, *ratios: float
-        ) -> FeedForward | None:
-            if position >= depth:
-                return None
-            ratio = ratios[possible.index(group_of(position, depth, groups))]
-            return self.mlp(patch_size, pool, width, ratio)
+        def mlp(layer: Layer, groups: int, mlp_rank: int, *ratios: float) -> FeedForward:
+            group = group_of(position, layer.depth, groups)
+            return layer.mlp(mlp_rank, ratios[possible.index(group)])
 
-        def tie(half: int, depth: int, groups: int) -> int | None:
-            first = first_of(group_of(position, depth, groups), depth, groups)
-            return None if first == position else 1 + 2 * first + half
+        def owner(of_first: int, layer: Layer, groups: int, *_: Choice) -> int | None:
+            """The slot whose weights are used, from that of the same half in the first layer."""
+            first = first_of(group_of(position, layer.depth, groups), layer.depth, groups)
+            return None if first == position else of_first + 2 * first
 
         ratios = (f"mlp_ratio_{group}" for group in possible)
         return (
-            Slot(
-                (*ENDS, "depth", "groups", "heads"),
-                attention,
-                tie=lambda patch_size, pool, width, depth, groups, *_: tie(0, depth, groups),
-            ),
-            Slot(
-                (*ENDS, "depth", "groups", *ratios),
-                mlp,
-                tie=lambda patch_size, pool, width, depth, groups, *_: tie(1, depth, groups),
-            ),
+            half(position, attention, "groups", *HEADS, tie=partial(owner, 1)),
+            half(position, mlp, "groups", "mlp_rank", *ratios, tie=partial(owner, 2)),
         )
 
 

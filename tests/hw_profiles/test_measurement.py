@@ -149,7 +149,7 @@ def test_limit_is_how_many_blocks_are_entered(
 
 
 def test_limited_sample_has_every_type(union: UnionSpace, counts: CountTable) -> None:
-    plan = plan_measurement(union, counts, max_blocks=6, whole=5)
+    plan = plan_measurement(union, counts, max_blocks=8, whole=5)
     assert {type(block) for block in plan.blocks} == {type(block) for block in union.blocks}
 
 

@@ -160,7 +160,7 @@ def test_the_same_network_is_written_to_the_same_bytes() -> None:
 @torch.no_grad()
 def test_writer_equals_the_exporter_of_pytorch(name: str, tmp_path: Path) -> None:
     network = trained(NETWORKS[name]())
-    sizes = ({0: torch.export.Dim("batch")},)
+    sizes = (({0: torch.export.Dim("batch")},),)
     example = (torch.randn(2, 1, 8, 8),)
     program = torch.onnx.export(network, example, dynamo=True, dynamic_shapes=sizes, verbose=False)
     assert program is not None

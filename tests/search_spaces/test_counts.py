@@ -69,11 +69,11 @@ def vit(layers: int, width: int = 16) -> Architecture:
         * layers,
         ViTHead(17, width, 10, "cls"),
     ]
-    return Architecture("test", {}, chain(blocks))
+    return Architecture("vit", {}, chain(blocks))
 
 
 def wired(*nodes: tuple[Block, tuple[int, ...]]) -> Architecture:
-    return Architecture("test", {}, tuple(Node(block, inputs) for block, inputs in nodes))
+    return Architecture("vit", {}, tuple(Node(block, inputs) for block, inputs in nodes))
 
 
 @each_space
@@ -178,7 +178,7 @@ def test_tied_weights_are_counted_once_and_all_else_each_time(table: CountTable)
     for position in (3, 4, 5, 6):  # The second and third layer, half by half.
         tie = 2 - position % 2
         nodes[position] = Node(nodes[position].block, nodes[position].inputs, tie=tie)
-    tied = Architecture("test", {}, tuple(nodes))
+    tied = Architecture("vit", {}, tuple(nodes))
     shared = 2 * sum(table[block].params for block in free.blocks[1:3])  # No buffers.
     once, each = count(tied, table), count(free, table)
     assert once == dataclasses.replace(
@@ -371,7 +371,7 @@ def test_shapes_that_do_not_meet_are_refused(
     blocks: list[Block], message: str, table: CountTable
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        count(Architecture("test", {}, chain(blocks)), table)
+        count(Architecture("vit", {}, chain(blocks)), table)
 
 
 def test_a_loaded_table_prices_without_tracing() -> None:

@@ -101,10 +101,12 @@ def test_space_mixes_each_layer_as_chosen() -> None:
 
 
 def test_heads_have_no_say_without_attention() -> None:
-    space = FNetSpace(depth=(2,), mixing=("fft", "attention"))
+    space = FNetSpace(depth=(2,), head_width=(0, 12), kv_heads=(0, 1), mixing=("fft", "attention"))
     config = {name: choices[0] for name, choices in space.parameters.items()}
-    assert "heads" not in space.architecture(config).config
-    assert "heads" in space.architecture(config | {"mixing_1": "attention"}).config
+    silent = ("heads", "head_width", "kv_heads")
+    assert not set(silent) & set(space.architecture(config).config)
+    attended = space.architecture(config | {"mixing_1": "attention"})
+    assert set(silent) <= set(attended.config)
 
 
 def test_fnet_b_16_by_hand(table: CountTable) -> None:

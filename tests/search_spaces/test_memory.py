@@ -109,7 +109,7 @@ def test_memory_of_training_is_what_pytorch_allocates(
     # Watched by the tracker, PyTorch adds no gradients in place, which it does here.
     architecture = member(family)
     predicted = count(architecture, table, TrainingSetup(batch, "sgd")).train_memory_bytes
-    assert predicted == pytest.approx(allocated_bytes(architecture, batch), rel=0.005)
+    assert predicted == pytest.approx(allocated_bytes(architecture, batch), rel=0.01)
 
 
 class Chain(nn.Module):

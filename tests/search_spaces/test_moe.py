@@ -248,6 +248,12 @@ def test_experts_that_are_not_there_have_no_say() -> None:
     assert set(dense.config) == {"patch_size", "pool", "width", "heads", "depth", "mlp_ratio"}
 
 
+def test_layers_that_have_no_experts_read_nothing_of_them() -> None:
+    space = MoESpace(depth=(5,), expert_every=(2, 3))
+    mlps = space.slots[2:-1:2]
+    assert ["experts" in slot.reads for slot in mlps] == [False, True, True, True, False]
+
+
 def test_v_moe_b_16_by_hand(table: CountTable) -> None:
     architecture = MoESpace(**PRESETS["vmoe_b_16"]).architecture({})
     d, f, n, classes, experts, chosen, room = 768, 3072, 197, 21_843, 8, 2, 52
@@ -288,7 +294,10 @@ def test_blocks_that_cannot_be_built_are_refused(fields: tuple[Any, ...], messag
         ({"capacity_factor": (0,)}, "`capacity_factor` must be a number above 0; got 0"),
         ({"expert_every": (5, 6)}, "`expert_every` must not exceed every depth.*; got 5 and 4"),
         ({"expert_every": ()}, "`expert_every` is empty"),
-        ({"width": (32,), "heads": (3,)}, "`width` must be divisible by `heads`; got 32 and 3"),
+        (
+            {"width": (32,), "heads": (3,)},
+            "`width` must be divisible by `heads` where .*; got 32 and 3",
+        ),
         ({"patch_size": (9,)}, "`patch_size` must not exceed `resolution`; got 9 and 8"),
     ],
 )

@@ -198,6 +198,34 @@ def test_space_makes_the_network_that_its_choices_name() -> None:
     )
 
 
+def test_layers_of_a_group_are_tied_whatever_they_are() -> None:
+    space = UniversalSpace(
+        resolution=(8, 12),
+        patch_size=(4,),
+        depth=(3,),
+        width=(24,),
+        heads=(4,),
+        head_width=(0, 8),
+        kv_heads=(0, 2),
+        mlp_ratio=(1, 2),
+        mlp_rank=(0, 5),
+        pool=("mean",),
+        groups=(2,),
+    )
+    chosen = {"resolution": 12, "head_width": 8, "kv_heads": 2, "mlp_rank": 5}
+    architecture = space.architecture(chosen | {"mlp_ratio_0": 2, "mlp_ratio_1": 1})
+    attention = SelfAttention(9, 24, 4, 8, 2, causal=False)
+    wide, narrow = FeedForward(9, 24, 48, 5), FeedForward(9, 24, 24, 5)
+    assert architecture.nodes[1:-1] == (
+        Node(attention, (0,)),
+        Node(wide, (1,)),
+        Node(attention, (2,), tie=1),
+        Node(wide, (3,), tie=2),
+        Node(attention, (4,)),
+        Node(narrow, (5,)),
+    )
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

@@ -1,4 +1,4 @@
-"""Vision Transformer blocks against formulas worked by hand and published tables."""
+"""Vision Transformers against formulas worked by hand, published tables and PyTorch's encoder."""
 
 import itertools
 import math
@@ -15,7 +15,6 @@ from search_spaces import (
     CountTable,
     FeedForward,
     PatchEmbedding,
-    PerBatch,
     SelfAttention,
     ViTHead,
     ViTSpace,
@@ -48,55 +47,6 @@ def build(
     layers = [attention, FeedForward(tokens, width, mlp, 0)] * depth
     head = ViTHead(tokens, width, classes, "cls")
     return count(Architecture("vit", {}, chain([embedding, *layers, head])), table)
-
-
-@pytest.mark.parametrize("class_token", [True, False])
-@pytest.mark.parametrize(("resolution", "patch"), [(8, 2), (9, 4), (6, 6)])
-def test_patch_embedding_by_hand(
-    resolution: int, patch: int, class_token: bool, table: CountTable
-) -> None:
-    c, d = 3, 12
-    counts = table[PatchEmbedding(c, resolution, patch, d, class_token)]
-    patches = (resolution // patch) ** 2
-    n = patches + class_token
-    kernel = c * patch * patch * d
-    assert counts.params == counts.weights == kernel + d + n * d + class_token * d
-    assert counts.macs == PerBatch(0, patches * kernel)
-    assert counts.activations == PerBatch(0, patches * d)
-    assert counts.flops == PerBatch(0, 2 * patches * kernel + patches * d + n * d)
-    joined = d + patches * d + n * d if class_token else 0
-    assert counts.access == PerBatch(
-        kernel + d + n * d, c * resolution**2 + patches * d + joined + 2 * n * d
-    )
-    assert counts.train["1"].macs == PerBatch(0, 3 * patches * kernel)
-    assert counts.train["0"].macs == PerBatch(0, 2 * patches * kernel)
-    assert counts.output_shape == (n, d)
-
-
-@pytest.mark.parametrize(("resolution", "patch", "dropped"), [(9, 4, 1), (8, 4, 0), (19, 10, 9)])
-def test_pixels_that_no_patch_covers(resolution: int, patch: int, dropped: int) -> None:
-    block = PatchEmbedding(1, resolution, patch, 8, class_token=False)
-    assert block.dropped_pixels == dropped
-    image = torch.randn(1, 1, resolution, resolution)
-    kept = image.clone()
-    kept[..., resolution - dropped :, :] = kept[..., resolution - dropped :] = 0
-    module = block.build()
-    assert torch.equal(module(image), module(kept))
-
-
-@pytest.mark.parametrize("pool", ["cls", "mean"])
-def test_head_by_hand(pool: str, table: CountTable) -> None:
-    n, d, classes = 17, 32, 10
-    counts = table[ViTHead(n, d, classes, pool)]
-    pooled = {"cls": 0, "mean": n * d}[pool]
-    assert counts.params == counts.weights == 2 * d + d * classes + classes
-    assert counts.macs == PerBatch(0, d * classes)
-    assert counts.activations == PerBatch(0, classes)
-    assert counts.flops == PerBatch(0, 2 * d * classes + 7 * n * d + 4 * n + pooled + classes)
-    mean_traffic = {"cls": 0, "mean": n * d + d}[pool]
-    assert counts.access == PerBatch(counts.params, 2 * n * d + mean_traffic + d + classes)
-    kept = {"cls": n * d, "mean": d}[pool]
-    assert counts.train["1"].saved == PerBatch(0, 2 * n + kept)
 
 
 @pytest.mark.parametrize(
