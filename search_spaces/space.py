@@ -10,6 +10,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 from functools import cached_property
@@ -251,7 +252,7 @@ class SearchSpace(abc.ABC):
         """How many networks there are; choices without effect are not counted.
 
         For each combination of the parameters that several slots read, the product of how many
-        different blocks each slot can hold; combinations that leave every slot the same count once.
+        different blocks each slot can hold; networks that several combinations make count once.
         Where there are too many combinations to list (over 2^17) each of them counts.
         """
         readers: dict[str, int] = {}
@@ -260,37 +261,42 @@ class SearchSpace(abc.ABC):
                 readers[name] = readers.get(name, 0) + 1
         common = [name for name in self.parameters if readers.get(name, 0) > 1]
         sizes = [len(self.parameters[name]) for name in common]
-        grids = [self._options(slot, set(common)) for slot in range(len(self.slots))]
+        kinds, held = zip(
+            *(self._options(slot, set(common)) for slot in range(len(self.slots))), strict=True
+        )
         axes = [[common.index(n) for n in slot.reads if n in common] for slot in self.slots]
         if math.prod(sizes) > LISTED:
             operands: list[Any] = []
-            for (_, distinct), axis in zip(grids, axes, strict=True):
-                operands += [distinct, axis]
+            for of_slot, sets, axis in zip(kinds, held, axes, strict=True):
+                operands += [np.array([float(len(s)) for s in sets])[of_slot], axis]
             return round(float(np.einsum(*operands, [], optimize="greedy")))
         at = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
-        cells = [
-            (kinds[tuple(at[axis])], n[tuple(at[axis])])
-            for (kinds, n), axis in zip(grids, axes, strict=True)
+        columns = [
+            np.broadcast_to(of_slot[tuple(at[axis])], at.shape[1])
+            for of_slot, axis in zip(kinds, axes, strict=True)
         ]
-        rows = np.stack([np.broadcast_to(kinds, at.shape[1]) for kinds, _ in cells], axis=1)
-        _, first = np.unique(rows, axis=0, return_index=True)
-        counts = [np.broadcast_to(n, at.shape[1])[first] for _, n in cells]
-        return sum(math.prod(int(n) for n in row) for row in zip(*counts, strict=True))
+        rows = np.unique(np.stack(columns, axis=1), axis=0)
+        apart = [sum(map(len, sets)) == len(frozenset().union(*sets)) for sets in held]
+        # Combinations that differ in a slot whose sets share no block have no network in common.
+        groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+        for row, group in zip(rows.tolist(), rows[:, apart].tolist(), strict=True):
+            groups.setdefault(tuple(group), []).append(tuple(row))
+        return sum(_networks(group, held) for group in groups.values())
 
     def _options(
         self, slot: int, common: set[str]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """For each combination of the common parameters that a slot reads: which set of placements
-        its own parameters choose from, as a number, and how many differ."""
+    ) -> tuple[NDArray[np.int64], tuple[frozenset[int], ...]]:
+        """The sets of placements that a slot's own parameters choose from, and which of them it is
+        for each combination of the common parameters that the slot reads."""
         reads, lookup = self.slots[slot].reads, self._lookups[slot][2]
         dims = [len(self.parameters[name]) for name in reads]
         own = [axis for axis, name in enumerate(reads) if name not in common]
         others = [axis for axis, name in enumerate(reads) if name in common]
         shape = [dims[axis] for axis in others]
-        sets = np.sort(lookup.reshape(dims).transpose(others + own).reshape(math.prod(shape), -1))
-        kinds = np.unique(sets, axis=0, return_inverse=True)[1].reshape(shape)
-        distinct = 1.0 + (sets[:, 1:] != sets[:, :-1]).sum(axis=1)
-        return kinds, distinct.reshape(shape)
+        choices = lookup.reshape(dims).transpose(others + own).reshape(math.prod(shape), -1)
+        held: dict[frozenset[int], int] = {}
+        kinds = [held.setdefault(frozenset(row), len(held)) for row in choices.tolist()]
+        return np.array(kinds).reshape(shape), tuple(held)
 
     @cached_property
     def _first(self) -> Architecture:
@@ -349,6 +355,30 @@ class SearchSpace(abc.ABC):
     def describe(self) -> dict[str, Any]:
         """What identifies the space in files: its name and the key of every block, sorted."""
         return {"name": self.name, "blocks": sorted(block_key(block) for block in self.blocks)}
+
+
+def _networks(rows: list[tuple[int, ...]], held: Sequence[Sequence[frozenset[int]]]) -> int:
+    """How many networks there are whose slots all hold what one of the rows allows.
+
+    A row gives for each slot the index of a set in ``held``. Networks are told apart slot by slot,
+    and those that agree so far go on with all rows that allow them.
+    """
+    if len(rows) == 1:
+        return math.prod(len(sets[kind]) for sets, kind in zip(held, rows[0], strict=True))
+    ways = {tuple(rows): 1}
+    for slot, sets in enumerate(held):
+        following: dict[tuple[tuple[int, ...], ...], int] = {}
+        for state, n in ways.items():
+            present = {row[slot] for row in state}
+            allowed = Counter(
+                frozenset(kind for kind in present if block in sets[kind])
+                for block in frozenset().union(*(sets[kind] for kind in present))
+            )
+            for kinds, blocks in allowed.items():
+                rest = tuple(row for row in state if row[slot] in kinds)
+                following[rest] = following.get(rest, 0) + n * blocks
+        ways = following
+    return sum(ways.values())
 
 
 def _placed(slot: Slot, values: tuple[Choice, ...]) -> Placement | None:

@@ -47,7 +47,9 @@ def check_items(owner: Any, kind: type, *names: str) -> None:
     """Raises ValueError unless each named field is a sequence of items of exactly that type."""
     for name in names:
         value = getattr(owner, name)
-        if not isinstance(value, Sequence) or any(type(item) is not kind for item in value):
+        if not isinstance(value, Sequence) or any(
+            type(item) is not kind for item in _values(owner, name)
+        ):
             raise ValueError(f"`{name}` must list values of type {kind.__name__}; got {value!r}.")
 
 

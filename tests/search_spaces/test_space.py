@@ -40,6 +40,10 @@ TINY: dict[str, SearchSpace] = {
         strides=(1, 1), width=(4, 8), depth=(2,), kernel_size=(3, 5), expansion=(1,)
     ),
     "union": UnionSpace([TINY_VIT, TINY_STAGE]),
+    # Layers without attention are the same whatever the heads are, in some of the networks.
+    "fnet": SPACES["fnet"](
+        patch_size=(4,), depth=(1, 3), width=(8,), heads=(1, 2), mlp_ratio=(1, 1.01)
+    ),
 }
 DEFAULT: dict[str, SearchSpace] = {name: space() for name, space in SPACES.items()}
 DEFAULT["union"] = UnionSpace([space for space in DEFAULT.values() if not space.reads_ids])

@@ -183,6 +183,7 @@ def test_a_slot_reads_only_what_decides_it(space: ImageTrunk) -> None:
         ({"width": (32,), "heads": (3,)}, "`width` must be divisible by `heads` where"),
         ({"kv_heads": (4,)}, "`heads` must be divisible by `kv_heads`; got 2 and 4"),
         ({"head_width": (8.0,)}, r"`head_width` must list values of type int; got \(8.0,\)"),
+        ({"kv_heads": ()}, "`kv_heads` is empty; give at least one choice"),
         ({"mlp_rank": (24,)}, "`rank` must be 0, .* got 24 with 24 and 38"),
         ({"resolution": (8, 0)}, "`resolution` must be a number above 0; got 0"),
         ({"patch_size": (9,)}, "`patch_size` must not exceed `resolution`; got 9 and 8"),
