@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import NETWORK_INPUT, Architecture
 from search_spaces.block import Block, Shape
 from search_spaces.block_counts import BlockCounts, CountTable, gradient_needs, gradient_pattern
 from search_spaces.errors import UnknownNameError
@@ -197,6 +197,7 @@ class _Row:
         inputs: Shapes that it reads.
         output: The shape that it puts out.
         size: Elements of that for one example.
+        trains: Whether it has weights.
         train: For each set of inputs that need gradients, as bits, the lowest for the first: MACs,
             elements saved, the most alive in the backward pass, the same where its weights have
             gradients already, which inputs it keeps, and whether it keeps its output.
@@ -208,6 +209,7 @@ class _Row:
     inputs: tuple[Shape, ...]
     output: Shape
     size: int
+    trains: bool
     train: tuple[tuple[int, int, int, int, tuple[bool, ...], bool], ...]
 
     @classmethod
@@ -228,6 +230,7 @@ class _Row:
             inputs=inputs,
             output=c.output_shape,
             size=math.prod(c.output_shape),
+            trains=c.params > 0,
             train=tuple(
                 (
                     t.macs.at(train_batch),
@@ -265,29 +268,32 @@ class _Walked:
 def _walk(architecture: Architecture, rows: list[_Row], batch: int, train_batch: int) -> _Walked:
     far = _far(architecture)
     # Inputs belong to the caller: they need no gradient, and are there throughout.
-    size = dict(zip(range(-1, -9, -1), map(math.prod, architecture.input_shapes), strict=False))
-    shapes = dict(zip(size, architecture.input_shapes, strict=True))
+    shapes = {NETWORK_INPUT - i: shape for i, shape in enumerate(architecture.input_shapes)}
+    size = {source: math.prod(shape) for source, shape in shapes.items()}
     needs_grad = dict.fromkeys(size, False)
     depths = dict.fromkeys(size, 0)
     kept = set(size)
-    held = train_batch * sum(size.values())
+    given = sum(size.values())
+    held = train_batch * given
     new, again = _gradients(architecture, rows)
-    peak = train_peak = macs = depth = 0
+    peak = train_peak = macs = position = 0
     for position, (node, row) in enumerate(zip(architecture.nodes, rows, strict=True)):
-        bits, alive, depth = 0, row.peak, 0
-        for j, (source, expected) in enumerate(zip(node.inputs, row.inputs, strict=True)):
-            if shapes[source] != expected:
+        inputs = node.inputs
+        alive, bits, depth = row.peak + batch * given, 0, 0
+        for j, source in enumerate(inputs):
+            if shapes[source] != row.inputs[j]:
                 origin = "the network's input is" if source < 0 else f"node {source} puts out"
                 raise ValueError(
-                    f"Node {position} takes {expected}, but {origin} {shapes[source]}."
+                    f"Node {position} takes {row.inputs[j]}, but {origin} {shapes[source]}."
                 )
             bits |= needs_grad[source] << j
-            depth = max(depth, depths[source])
-            if source in node.inputs[:j]:  # Its own peak takes its inputs for different tensors.
+            depth = depths[source] if depths[source] > depth else depth
+            # A block's own peak takes its inputs for different tensors, and for its own.
+            if source < 0 or source in inputs[:j]:
                 alive -= batch * size[source]
-        t_macs, saved, backward, backward_again, saves_input, saves_output = row.train[bits]
-        macs += t_macs
-        for source, saves in zip(node.inputs, saves_input, strict=True):
+        node_macs, saved, backward, backward_again, saves_input, saves_output = row.train[bits]
+        macs += node_macs
+        for source, saves in zip(inputs, saves_input, strict=True):
             if saves and source not in kept:
                 kept.add(source)
                 held += train_batch * size[source]
@@ -296,28 +302,27 @@ def _walk(architecture: Architecture, rows: list[_Row], batch: int, train_batch:
         else:
             train_alive = held - new[position] + backward + again[position]
         for source, last in far:
-            if source < position:
-                if (last > position or source < 0) and source not in node.inputs:
+            if source < position < last:
+                if source not in inputs:
                     alive += batch * size[source]
-                if last > position and needs_grad[source]:
+                if needs_grad[source]:
                     train_alive += train_batch * size[source]
-        peak = max(peak, alive)
-        train_peak = max(train_peak, train_alive)
+        peak = alive if alive > peak else peak
+        train_peak = train_alive if train_alive > train_peak else train_peak
         held += saved - new[position]
         if saves_output:
             held += train_batch * row.size
             kept.add(position)
         shapes[position], size[position] = row.output, row.size
-        needs_grad[position] = bits > 0 or row.counts.params > 0
-        depth += 1
-        depths[position] = depth
-    return _Walked(peak, depth, macs, train_peak + train_batch * row.size)
+        needs_grad[position] = bits > 0 or row.trains
+        depths[position] = depth + 1
+    return _Walked(peak, depths[position], macs, train_peak + train_batch * size[position])
 
 
 def _far(architecture: Architecture) -> list[tuple[int, int]]:
-    """Tensors that others than the next node read, each with the last that does; all inputs."""
+    """Tensors between nodes that others than the next node read, each with the last that does."""
     last = {source: i for i, node in enumerate(architecture.nodes) for source in node.inputs}
-    return [item for item in last.items() if item[0] < 0 or item[1] > item[0] + 1]
+    return [(source, reader) for source, reader in last.items() if 0 <= source < reader - 1]
 
 
 def _gradients(architecture: Architecture, rows: list[_Row]) -> tuple[list[int], list[int]]:
