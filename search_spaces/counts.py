@@ -137,17 +137,13 @@ def count(
         ValueError: A block does not take the shape that the blocks it reads put out.
     """
     training = training or TrainingSetup()
-    prepared = table.prepared.setdefault(("rows", batch, training.batch_size), {})
-    rows = [
-        prepared.get(node.block)
-        or prepared.setdefault(node.block, _Row.of(node.block, table, batch, training.batch_size))
-        for node in architecture.nodes
-    ]
+    rows = _rows(architecture, table, batch, training.batch_size)
     total = dict(zip(SUMS, map(sum, zip(*[row.sums for row in rows], strict=True)), strict=True))
     params, weights, inactive, indices = (
         total[name] for name in ("params", "weights", "inactive_params", "indices")
     )
-    for node, row in zip(architecture.nodes, rows, strict=True):
+    shares = any([node.tie is not None or node.shared for node in architecture.nodes])  # noqa: C419
+    for node, row in zip(architecture.nodes, rows, strict=True) if shares else ():
         if node.tie is not None:
             params -= row.counts.params
             weights -= row.counts.weights
@@ -156,7 +152,8 @@ def count(
         for own, _, _ in node.shared:
             params -= row.counts.parameters[own]
             weights -= row.counts.parameters[own]
-    walked = _walk(architecture, rows, batch, training.batch_size)
+    gradients = _gradients(architecture, rows) if shares else None
+    walked = _walk(architecture, rows, batch, training.batch_size, gradients)
     generates = total["decodes"] == len(rows)
     optimizer = training.costs
     return Counts(
@@ -191,7 +188,8 @@ class _Row:
     """A block's counts at given batches.
 
     Attributes:
-        counts: The counts.
+        block: The block.
+        counts: Its counts.
         sums: Those of :data:`SUMS`.
         peak: Most elements alive in inference.
         inputs: Shapes that it reads.
@@ -203,6 +201,7 @@ class _Row:
             gradients already, which inputs it keeps, and whether it keeps its output.
     """
 
+    block: Block
     counts: BlockCounts
     sums: tuple[int, ...]
     peak: int
@@ -224,6 +223,7 @@ class _Row:
         fixed = [getattr(c, name) for name in FIXED]
         lines = [getattr(c, name).at(batch) for name in LINES]
         return cls(
+            block=block,
             counts=c,
             sums=(*fixed, *lines, int(c.decode_access > 0)),
             peak=c.peak.at(batch),
@@ -265,7 +265,29 @@ class _Walked:
     train_peak: int
 
 
-def _walk(architecture: Architecture, rows: list[_Row], batch: int, train_batch: int) -> _Walked:
+def _rows(
+    architecture: Architecture, table: CountTable, batch: int, train_batch: int
+) -> list[_Row]:
+    """The row of each node; those of the same block object are found without hashing it."""
+    by_block, by_id = table.prepared.setdefault(("rows", batch, train_batch), ({}, {}))
+    rows = []
+    for node in architecture.nodes:
+        row = by_id.get(id(node.block)) or by_block.get(node.block)
+        if row is None:
+            row = _Row.of(node.block, table, batch, train_batch)
+            # The row keeps its block, so that no other object gets its id.
+            by_block[node.block] = by_id[id(node.block)] = row
+        rows.append(row)
+    return rows
+
+
+def _walk(
+    architecture: Architecture,
+    rows: list[_Row],
+    batch: int,
+    train_batch: int,
+    gradients: tuple[list[int], list[int]] | None,
+) -> _Walked:
     far = _far(architecture)
     # Inputs belong to the caller: they need no gradient, and are there throughout.
     shapes = {NETWORK_INPUT - i: shape for i, shape in enumerate(architecture.input_shapes)}
@@ -275,7 +297,7 @@ def _walk(architecture: Architecture, rows: list[_Row], batch: int, train_batch:
     kept = set(size)
     given = sum(size.values())
     held = train_batch * given
-    new, again = _gradients(architecture, rows)
+    new, again = gradients or ([row.counts.params for row in rows], [0] * len(rows))
     peak = train_peak = macs = position = 0
     for position, (node, row) in enumerate(zip(architecture.nodes, rows, strict=True)):
         inputs = node.inputs
@@ -293,8 +315,8 @@ def _walk(architecture: Architecture, rows: list[_Row], batch: int, train_batch:
                 alive -= batch * size[source]
         node_macs, saved, backward, backward_again, saves_input, saves_output = row.train[bits]
         macs += node_macs
-        for source, saves in zip(inputs, saves_input, strict=True):
-            if saves and source not in kept:
+        for j, source in enumerate(inputs):
+            if saves_input[j] and source not in kept:
                 kept.add(source)
                 held += train_batch * size[source]
         if again[position] and not new[position]:
@@ -328,8 +350,6 @@ def _far(architecture: Architecture) -> list[tuple[int, int]]:
 def _gradients(architecture: Architecture, rows: list[_Row]) -> tuple[list[int], list[int]]:
     """For each node: elements of weight gradients that its backward pass is the first to make,
     and of the largest one that it makes beside one that is already there, to be added to it."""
-    if not any(node.tie is not None or node.shared for node in architecture.nodes):
-        return [row.counts.params for row in rows], [0] * len(rows)
     made: set[tuple[int, str]] = set()
     new, again = [0] * len(rows), [0] * len(rows)
     for position in reversed(range(len(rows))):
