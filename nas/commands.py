@@ -80,7 +80,6 @@ def cost(options: Namespace) -> int:
     from hw_profiles.store import Store
     from nas.indicators import indicator, paper_gflops
     from nas.rendering import print_indicators
-    from search_spaces import SparseBlock
 
     if options.batch_size is not None and options.batch_size < 1:
         raise ExperimentError(f"`--batch-size` must be at least 1; got {options.batch_size}.")
@@ -103,10 +102,7 @@ def cost(options: Namespace) -> int:
         pricer = local_pricer(architecture, store, TrainingSetup(**changes))
     values = pricer.price(architecture)
     store.save_counts(pricer.counts, space)
-    for block in dict.fromkeys(architecture.blocks):
-        dense = block.dense if isinstance(block, SparseBlock) else block
-        if dropped := getattr(dense, "dropped_pixels", 0):
-            report.line(f"{dense} leaves the last {dropped} rows and columns of the image unread.")
+    report.remarks(architecture.blocks)
     if options.json:
         indicators = {
             name: value.to_json()

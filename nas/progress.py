@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from search_spaces import Block
 
 __all__ = ["Bar", "Reporter"]
 
@@ -36,6 +38,12 @@ class Reporter:
     def line(self, text: str) -> None:
         """Writes a line."""
         self.console.print(text, markup=False)
+
+    def remarks(self, blocks: Iterable[Block]) -> None:
+        """Writes what whoever uses the blocks should be told, each thing once."""
+        for remark in dict.fromkeys(block.remark for block in blocks):
+            if remark is not None:
+                self.line(f"Note: {remark}.")
 
     @contextmanager
     def bar(self, title: str) -> Iterator[Bar]:

@@ -98,6 +98,7 @@ def run_experiment(
         f"blocks. Indicators are at fp32 and batch 1; training at batch "
         f"{experiment.training.batch_size} with {experiment.training.optimizer}."
     )
+    report.remarks(space.blocks)
     if resume:
         run = RunFolder.open(folder)
         check_same_experiment(run.experiment(), experiment, folder)

@@ -75,6 +75,11 @@ class Block(abc.ABC):
         """Elements that generating one token at a time keeps of one example: keys and values."""
         return 0
 
+    @property
+    def remark(self) -> str | None:
+        """What whoever uses the block should be told, if anything."""
+        return None
+
     def decoding(self) -> Block | None:
         """The block for the last token alone, as when text is generated token by token.
 

@@ -66,6 +66,10 @@ class SparseBlock(Block):
     def cache_elements(self) -> int:
         return self.dense.cache_elements
 
+    @property
+    def remark(self) -> str | None:
+        return self.dense.remark
+
     def decoding(self) -> Block | None:
         step = self.dense.decoding()
         return None if step is None else SparseBlock(block_key(step), self.sparsity)

@@ -16,7 +16,7 @@ from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward
-from search_spaces.trunk import ViTHead
+from search_spaces.trunk import ViTHead, unread_pixels
 from search_spaces.validation import check_items, check_multiple, check_positive, check_whole
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class PatchStem(Block):
                 f"`patch_size` must not exceed `resolution`; got {self.patch_size} "
                 f"and {self.resolution}."
             )
+
+    @property
+    def remark(self) -> str | None:
+        return unread_pixels(self.resolution, self.patch_size)
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:

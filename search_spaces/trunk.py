@@ -49,11 +49,25 @@ def sequence_length(resolution: int, patch_size: int, class_token: bool) -> int:
     return (resolution // patch_size) ** 2 + class_token
 
 
+def unread_pixels(resolution: int, patch_size: int) -> str | None:
+    """What patches leave of an image that they do not divide, in words; ``None`` for nothing.
+
+    >>> unread_pixels(224, 64)
+    'patches of 64 pixels leave the last 32 rows and columns of an image of 224 pixels unread'
+    """
+    if not resolution % patch_size:
+        return None
+    return (
+        f"patches of {patch_size} pixels leave the last {resolution % patch_size} rows and columns "
+        f"of an image of {resolution} pixels unread"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PatchEmbedding(Block):
     """Cuts an image into patches and adds a position embedding.
 
-    A patch that does not divide the resolution leaves :attr:`dropped_pixels` unread, as the
+    A patch that does not divide the resolution leaves the remainder unread (:attr:`remark`), as the
     convolution does.
 
     Attributes:
@@ -85,9 +99,8 @@ class PatchEmbedding(Block):
         return sequence_length(self.resolution, self.patch_size, self.class_token)
 
     @property
-    def dropped_pixels(self) -> int:
-        """Width in pixels of the right and bottom edges that no patch covers."""
-        return self.resolution % self.patch_size
+    def remark(self) -> str | None:
+        return unread_pixels(self.resolution, self.patch_size)
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:

@@ -492,7 +492,7 @@ class TestData:
             assert value["provenance"] == "exact"
         assert "with sgd" in data["indicators"]["train_macs"]["definition"]
         # Patches of 64 leave 224 - 3 * 64 = 32 pixels.
-        assert "leaves the last 32 rows and columns of the image unread" in captured.err
+        assert "patches of 64 pixels leave the last 32 rows and columns" in captured.err
         assert main(["cost", "vit_ti_64"]) == 0
         gflops = data["indicators"]["flops"]["value"] / 2e9
         assert data["paper_gflops"] == gflops

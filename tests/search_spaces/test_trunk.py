@@ -13,11 +13,14 @@ from search_spaces import (
     PatchEmbedding,
     PerBatch,
     SelfAttention,
+    SparseBlock,
     ViTHead,
     ViTSpace,
+    block_key,
 )
 from search_spaces.fnet import FNetSpace
 from search_spaces.moe import ExpertFeedForward, MoESpace
+from search_spaces.swin import PatchStem
 from search_spaces.trunk import ImageTrunk
 from search_spaces.universal import UniversalSpace
 
@@ -74,7 +77,10 @@ def test_patch_embedding_by_hand(
 @pytest.mark.parametrize(("resolution", "patch", "dropped"), [(9, 4, 1), (8, 4, 0), (19, 10, 9)])
 def test_pixels_that_no_patch_covers(resolution: int, patch: int, dropped: int) -> None:
     block = PatchEmbedding(1, resolution, patch, 8, class_token=False)
-    assert block.dropped_pixels == dropped
+    assert (block.remark is None) == (dropped == 0)
+    assert f"the last {dropped} rows" in (block.remark or "the last 0 rows")
+    key = SparseBlock(block_key(block), 0.5)
+    assert key.remark == PatchStem(1, resolution, patch, 8).remark == block.remark
     image = torch.randn(1, 1, resolution, resolution)
     kept = image.clone()
     kept[..., resolution - dropped :, :] = kept[..., resolution - dropped :] = 0
