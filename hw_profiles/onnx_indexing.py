@@ -176,7 +176,7 @@ def _gather(
 ) -> None:
     rows = graph.expanded.get(index)
     out = None
-    if rows is not None and index.shape[2:] == x.shape[2:]:
+    if rows is not None and index.shape[2:] == x.shape[2:] and index.shape[:2] == rows.shape[:2]:
         out = _take_rows(graph, x, dim, rows)
     if out is None:
         out = graph.add("GatherElements", [graph.name(x), graph.name(index)], axis=dim)

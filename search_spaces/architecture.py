@@ -99,11 +99,20 @@ class Architecture:
                     node.tie is not None
                     or not 0 <= source < position
                     or self.weight_of(source, there) != (source, there)
+                    or [item[0] for item in node.shared].count(own) > 1
                 ):
                     raise ValueError(
                         f"Node {position} takes its weight {own} from node {source}: an untied "
-                        "node shares weights that an earlier node has of its own."
+                        "node shares weights, each once, that an earlier node has of its own."
                     )
+        tied_to = {node.tie for node in self.nodes}
+        sharing = {i for i, node in enumerate(self.nodes) if node.shared}
+        sharing |= {source for node in self.nodes for _, source, _ in node.shared}
+        if both := sorted(sharing & tied_to):
+            raise ValueError(
+                f"Nodes {both} share single weights, and other nodes are tied to them; do one of "
+                "the two."
+            )
         inputs = sorted({source for source in read if source < 0}, reverse=True)
         if inputs != [NETWORK_INPUT - i for i in range(len(inputs))]:
             raise ValueError(f"The network's inputs are numbered -1, -2, ...; got {inputs}.")

@@ -270,6 +270,12 @@ def _count_block(block: Block) -> BlockCounts:
     pair = traces(block)
     small, large = (tally.inference(traced, block.sparsity_level) for traced in pair)
     lines = {name: _per_batch(getattr(small, name), getattr(large, name)) for name in LINES}
+    for name in ("macs", "activations"):
+        if lines[name].fixed < 0:
+            raise ValueError(
+                f"The {name} of {block} do not grow in proportion to the batch; each example must "
+                "be computed by itself."
+            )
     step = block.decoding()
     one_token = [tally.inference(traced) for traced in traces(step)] if step is not None else None
     return BlockCounts(

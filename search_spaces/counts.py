@@ -15,6 +15,7 @@ from search_spaces.architecture import NETWORK_INPUT, Architecture
 from search_spaces.block import Block, Shape
 from search_spaces.block_counts import BlockCounts, CountTable, gradient_needs, gradient_pattern
 from search_spaces.errors import UnknownNameError
+from search_spaces.validation import check_whole
 
 __all__ = ["OPTIMIZERS", "Counts", "Optimizer", "TrainingSetup", "count"]
 
@@ -56,12 +57,14 @@ class TrainingSetup:
 
     Raises:
         UnknownNameError: There is no such optimiser.
+        ValueError: The batch is no whole number above 0.
     """
 
     batch_size: int = 64
     optimizer: str = "adamw"
 
     def __post_init__(self) -> None:
+        check_whole(self, "batch_size")
         if self.optimizer not in OPTIMIZERS:
             raise UnknownNameError("optimizer", self.optimizer, tuple(OPTIMIZERS))
 
@@ -149,9 +152,15 @@ def count(
             weights -= row.counts.weights
             inactive -= row.counts.inactive_params
             indices -= row.counts.indices
-        for own, _, _ in node.shared:
-            params -= row.counts.parameters[own]
-            weights -= row.counts.parameters[own]
+        for own, source, there in node.shared:
+            elements = row.counts.parameters.get(own)
+            if elements is None or elements != rows[source].counts.parameters.get(there):
+                raise ValueError(
+                    f"{node.block} cannot use {there!r} of {rows[source].block} as its {own!r}: "
+                    "both must be parameters, of equal size."
+                )
+            params -= elements
+            weights -= elements
     gradients = _gradients(architecture, rows) if shares else None
     walked = _walk(architecture, rows, batch, training.batch_size, gradients)
     generates = total["decodes"] == len(rows)

@@ -15,7 +15,7 @@ from search_spaces.architecture import Choice, SharedWeight
 from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward, SelfAttention, head_features
-from search_spaces.validation import check_items, check_positive, check_whole
+from search_spaces.validation import check_choices, check_items, check_positive, check_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -151,6 +151,7 @@ class DecoderSpace(SearchSpace):
     name: str = field(default="decoder", init=False)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_positive(self, "vocabulary", "context", "depth", "width", "heads", "mlp_ratio")
         check_items(self, int, "vocabulary", "context", "depth", "width", "heads")
         check_items(self, int, "head_width", "kv_heads")

@@ -25,7 +25,7 @@ from search_spaces.t5 import (
     T5Head,
 )
 from search_spaces.transformer import head_features
-from search_spaces.validation import check_items, check_positive
+from search_spaces.validation import check_choices, check_items, check_positive
 
 __all__ = ["PRESETS", "EncoderDecoderSpace"]
 
@@ -72,6 +72,7 @@ class EncoderDecoderSpace(SearchSpace):
     name: str = field(default="encoder_decoder", init=False)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         whole = ("vocabulary", "source", "target", "encoder_depth", "decoder_depth", "width")
         check_positive(self, *whole, "heads", "mlp_ratio", "expert_every", "capacity_factor")
         check_items(self, int, *whole, "heads", "head_width", "experts", "expert_every")

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 __all__ = ["CorruptFileError", "UncountedOperatorError", "UnknownNameError"]
 
 
-class UnknownNameError(LookupError):
+class UnknownNameError(LookupError, ValueError):
     """A name that is not known, with the names that are.
 
     Args:

@@ -13,6 +13,7 @@ from search_spaces.compound import CompoundScaling
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.stages import Staged, side_after, stage_choices
 from search_spaces.validation import (
+    check_choices,
     check_items,
     check_odd,
     check_one_of,
@@ -231,6 +232,7 @@ class MBConvSpace(SearchSpace):
     name: str = field(default="mbconv", init=False)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_whole(self, "input_channels", "classes", "stem_stride", "width_divisor")
         check_positive(self, "resolution", "stem_width", "strides")
         check_items(self, int, "stem_width", "strides", "features")

@@ -18,7 +18,7 @@ from search_spaces.block import Block, Shape
 from search_spaces.space import Slot
 from search_spaces.transformer import FeedForward
 from search_spaces.trunk import HEADS, ImageTrunk, Layer, half
-from search_spaces.validation import check_items, check_positive, check_whole
+from search_spaces.validation import check_choices, check_items, check_positive, check_whole
 
 if TYPE_CHECKING:
     from torch import nn
@@ -127,6 +127,7 @@ class MoESpace(ImageTrunk):
     name: str = field(default="moe", init=False)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_positive(self, "experts", "active", "capacity_factor", "expert_every")
         check_items(self, int, "experts", "active", "expert_every")
         super().__post_init__()

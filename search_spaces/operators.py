@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from search_spaces.errors import UncountedOperatorError
 from search_spaces.indexing_formulas import INDEXING_FORMULAS
 from search_spaces.layer_formulas import LAYER_FORMULAS
 from search_spaces.operator_costs import (
@@ -61,4 +62,8 @@ def cost_of(
         args: Positional arguments, with a :class:`TracedTensor` for each tensor.
         kwargs: Named arguments, likewise.
     """
-    return FORMULAS[name](outputs[0] if len(outputs) == 1 else outputs, *args, **kwargs)
+    formula, out = FORMULAS[name], outputs[0] if len(outputs) == 1 else outputs
+    try:
+        return formula(out, *args, **kwargs)
+    except TypeError as error:  # It takes other arguments than the formula.
+        raise UncountedOperatorError(f"This call of `{name}` is not counted: {error}.") from error

@@ -17,6 +17,7 @@ from search_spaces.mbconv import ConvHead, ConvStem
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.stages import Staged, side_after, stage_choices
 from search_spaces.validation import (
+    check_choices,
     check_items,
     check_multiple,
     check_one_of,
@@ -165,6 +166,7 @@ class ResNetSpace(SearchSpace):
     name: str = field(default="resnet", init=False)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_whole(self, "input_channels", "resolution", "classes")
         check_one_of(self, "stem", STEMS)
         check_positive(self, "stem_width", "strides")

@@ -214,7 +214,7 @@ class SearchSpace(abc.ABC):
     def placement_indices(self, codes: Codes) -> NDArray[np.int32]:
         """Which of :attr:`placements` stands in each slot: ``[n, slots]``, -1 where none does.
 
-        Rows are equal where, and only where, the networks are.
+        Where rows are equal, so are the networks.
         """
         out = np.empty((len(codes), len(self._lookups)), dtype=np.int32)
         for slot, (columns, strides, lookup) in enumerate(self._lookups):
@@ -252,7 +252,8 @@ class SearchSpace(abc.ABC):
         """How many networks there are; choices without effect are not counted.
 
         For each combination of the parameters that several slots read, the product of how many
-        different blocks each slot can hold; networks that several combinations make count once.
+        different blocks each slot can hold; networks that several combinations make count once,
+        unless the same blocks stand in other slots.
         Where there are too many combinations to list (over 2^17) each of them counts.
         """
         readers: dict[str, int] = {}
@@ -318,11 +319,17 @@ class SearchSpace(abc.ABC):
         return self._first.token_ids is not None
 
     def _effective(self, codes: NDArray[np.int64], indices: NDArray[np.int32]) -> list[bool]:
-        effective = []
+        """Which parameters a configuration must name, if those it leaves out take first choices.
+
+        They are decided one after another: two that have no effect alone may have one together.
+        """
+        effective, codes = [], codes.copy()
         for column, choices in enumerate(self.parameters.values()):
             variants = np.repeat(codes[None, :], len(choices), axis=0)
             variants[:, column] = np.arange(len(choices))
             effective.append(bool((self.placement_indices(variants) != indices).any()))
+            if not effective[-1]:
+                codes[column] = 0
         return effective
 
     @cached_property

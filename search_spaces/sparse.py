@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from search_spaces.architecture import Choice
 from search_spaces.block import Block, Shape, block_from_key, block_key
-from search_spaces.space import SearchSpace, Slot
+from search_spaces.space import Placement, SearchSpace, Slot
 from search_spaces.union import UnionSpace
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class SparseBlock(Block):
         dense = self.dense
         names = product_weights(traces(dense)[0])
         module = dense.build()
-        for name in names:
-            _prune(module.get_parameter(name), self.sparsity)
+        _prune(module, {name: module.get_parameter(name) for name in names}, self.sparsity)
         return module
 
 
@@ -91,28 +90,44 @@ def _check_level(sparsity: float) -> None:
         raise ValueError(f"`sparsity` must be a float above 0 and below 1; got {sparsity!r}.")
 
 
-def _prune(weight: nn.Parameter, sparsity: float) -> None:
-    """Sets a random share of the weight to zero and keeps its gradient there zero."""
+def _prune(module: nn.Module, weights: Mapping[str, nn.Parameter], sparsity: float) -> None:
+    """Sets a random share of each weight to zero, and its gradient there after each backward pass.
+
+    Weights that are loaded bring zeros of their own. A deep copy of the module is as sparse as it,
+    but trains all its weights.
+    """
     import torch
 
     from search_spaces.tally import nonzero
 
-    if weight.device.type != "meta":
-        zeros = torch.randperm(weight.numel())[nonzero(weight.numel(), sparsity) :]
+    masks: dict[str, torch.Tensor] = {}
+
+    def draw(name: str, weight: nn.Parameter) -> None:
+        kept = torch.ones(weight.numel(), dtype=torch.bool)
+        kept[torch.randperm(weight.numel())[nonzero(weight.numel(), sparsity) :]] = False
+        masks[name] = kept.view_as(weight)
         with torch.no_grad():
-            weight.view(-1)[zeros] = 0
+            weight.mul_(masks[name])
 
-    def masked(gradient: torch.Tensor) -> torch.Tensor:
-        return gradient * (weight != 0)
+    def mask_gradient(name: str, weight: torch.Tensor) -> None:
+        assert weight.grad is not None
+        weight.grad.mul_(masks[name].to(weight.device))
 
-    weight.register_hook(masked)
+    def read_masks(*unused: object) -> None:
+        masks.update({name: weight.detach() != 0 for name, weight in weights.items()})
+
+    for name, weight in weights.items():
+        if weight.device.type != "meta":
+            draw(name, weight)
+            weight.register_post_accumulate_grad_hook(partial(mask_gradient, name))
+    module.register_load_state_dict_post_hook(read_masks)
 
 
 class SparseSpace(SearchSpace):
     """A space with one more choice: the sparsity of all its blocks.
 
-    Blocks that share single weights with others, as a classifier does with an embedding, stay
-    dense.
+    Two blocks that share a weight of a product stay dense both, and so does a classifier that
+    shares an embedding's table.
 
     Args:
         space: The dense space, whose name it keeps.
@@ -143,15 +158,39 @@ class SparseSpace(SearchSpace):
 
     @cached_property
     def slots(self) -> tuple[Slot, ...]:
-        return tuple(_sparse(slot) for slot in self.dense.slots)
+        owners, sharers = self._sharing
+        return tuple(
+            _sparse(slot, sharers, position in owners)
+            for position, slot in enumerate(self.dense.slots)
+        )
+
+    @cached_property
+    def _sharing(self) -> tuple[set[int], set[Placement]]:
+        """Slots whose product weights others use, and the placements that use them."""
+        owners: set[int] = set()
+        sharers: set[Placement] = set()
+        for placed in self.dense.placements:
+            if not placed.shared:
+                continue
+            from search_spaces.tally import product_weights
+            from search_spaces.tracing import traces
+
+            products = product_weights(traces(placed.block)[0])
+            of_products = {source for own, source, _ in placed.shared if own in products}
+            owners |= of_products
+            if of_products:
+                sharers.add(placed)
+        return owners, sharers
 
 
-def _sparse(slot: Slot) -> Slot:
+def _sparse(slot: Slot, sharers: set[Placement], owned: bool) -> Slot:
     def block(*values: Choice) -> Block | None:
         *chosen, level = values
         dense = slot.block(*chosen)
-        shares = slot.shared is not None and slot.shared(*chosen)
-        if dense is None or not level or shares:
+        if dense is None or not level or owned:
+            return dense
+        shared = slot.shared(*chosen) if slot.shared is not None else ()
+        if any(placed.block == dense and placed.shared == shared for placed in sharers):
             return dense
         return SparseBlock(block_key(dense), float(level))
 

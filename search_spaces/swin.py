@@ -17,7 +17,13 @@ from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward
 from search_spaces.trunk import ViTHead, unread_pixels
-from search_spaces.validation import check_items, check_multiple, check_positive, check_whole
+from search_spaces.validation import (
+    check_choices,
+    check_items,
+    check_multiple,
+    check_positive,
+    check_whole,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -192,6 +198,7 @@ class SwinSpace(SearchSpace):
     name: str = field(default="swin", init=False)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_whole(self, "input_channels", "classes", "stages")
         check_positive(
             self, "resolution", "patch_size", "width", "head_width", "window", "mlp_ratio"

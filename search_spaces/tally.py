@@ -92,7 +92,7 @@ def inference(traced: Trace, sparsity: float = 0.0) -> InferenceTally:
             access += cost.inner_traffic - cost.unread + sum(elements(tensor) for tensor in moved)
             for tensor in operation.inputs:
                 if tensor.source == "weight":
-                    read = elements(tensor) - (cost.unread if tensor is cost.taken_from else 0)
+                    read = _read_of(tensor, operation, cost)
                     weights[tensor] = max(weights.get(tensor, 0), read)
     ends = (*traced.inputs, traced.output)
     fused = sum(elements(tensor) for tensor in ends) + sum(weights.values())
@@ -105,6 +105,17 @@ def inference(traced: Trace, sparsity: float = 0.0) -> InferenceTally:
         fused_access=fused,
         alive=tuple(alive),
     )
+
+
+def _read_of(weight: TracedTensor, operation: Operation, cost: Cost) -> int:
+    """Elements of a weight that are read once or more: of a table, the rows of one example.
+
+    Several examples may ask for the same rows, so that more would be no lower bound.
+    """
+    if weight is not cost.taken_from:
+        return elements(weight)
+    taken = elements(weight) - cost.unread
+    return min(elements(weight), taken // operation.outputs[0].shape[0])
 
 
 def nonzero(weight_elements: int, sparsity: float) -> int:

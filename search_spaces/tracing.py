@@ -145,6 +145,11 @@ def _trace(block: Block, module: nn.Module, batch: int) -> Trace:
         output = module(*inputs)
     if not isinstance(output, torch.Tensor):
         raise TypeError(f"{block} must return one tensor; it returned {type(output).__name__}.")
+    if output.dim() == 0 or output.shape[0] != batch:
+        raise ValueError(
+            f"{block} must return one result for each example; at batch {batch} it returned the "
+            f"shape {tuple(output.shape)}."
+        )
     if output.is_complex():
         raise TypeError(f"{block} must return real numbers; it returned {output.dtype}.")
     return Trace(
@@ -249,9 +254,15 @@ class _Tracer(TorchFunctionMode):
             for tensor, version in zip(arguments, versions, strict=True)
             if tensor._version != version and not self._is_weight(tensor)
         ]
-        if not changed and all(self._is_weight(tensor) for tensor in outputs):
-            return result  # A size, or a counter updated in place: nothing of the network's output.
         name = _operator_name(func)
+        if not changed and all(self._is_weight(tensor) for tensor in outputs):
+            updated = any(t._version != v for t, v in zip(arguments, versions, strict=True))
+            if updated and not all(self._is_weight(tensor) for tensor in arguments):
+                raise UncountedOperatorError(
+                    f"`{name}` writes what it was given into a weight or buffer, which a block in "
+                    "inference must leave as they are."
+                )
+            return result  # A size, or a counter updated in place: nothing of the network's output.
         if name in _REVERSED:
             name, args = _REVERSED[name], tuple(reversed(args))
         if name == "to":

@@ -17,6 +17,7 @@ from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward, SelfAttention, head_features
 from search_spaces.validation import (
+    check_choices,
     check_items,
     check_one_of,
     check_positive,
@@ -264,6 +265,7 @@ class ImageTrunk(SearchSpace):
     pool: Sequence[str] = POOLS
 
     def __post_init__(self) -> None:
+        check_choices(self)
         check_whole(self, "input_channels", "classes")
         check_positive(self, "resolution", "patch_size", "depth", "width", "heads", "mlp_ratio")
         check_items(self, int, "patch_size", "depth", "width", "heads")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
+    "check_choices",
     "check_items",
     "check_multiple",
     "check_odd",
@@ -24,6 +26,21 @@ def _values(owner: Any, name: str) -> Sequence[Any]:
             raise ValueError(f"`{name}` is empty; give at least one choice.")
         return value
     return (value,)
+
+
+def check_choices(owner: Any) -> None:
+    """Raises ValueError unless each field of a space that is annotated as a sequence is one.
+
+    Those annotated ``int | Sequence[int]`` may be a single int too.
+    """
+    for item in dataclasses.fields(owner):
+        value, kind = getattr(owner, item.name), str(item.type)
+        listed = isinstance(value, Sequence) and not isinstance(value, str)
+        single = kind.startswith("int |") and type(value) is int
+        if ("Sequence" in kind or "Staged" in kind) and not (listed or single):
+            raise ValueError(
+                f"`{item.name}` must list its choices; got {value!r}, so write [{value!r}]."
+            )
 
 
 def check_positive(owner: Any, *names: str) -> None:

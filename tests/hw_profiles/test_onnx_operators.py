@@ -188,6 +188,9 @@ CASES = {
             .transpose(0, 1)
         )
     ),
+    "gather a row again and again": Case(
+        lambda x: x.gather(1, x[..., :1].topk(1, 1).indices.expand(-1, 3, 4)) + x
+    ),
     "gather parts of rows": Case(
         lambda x: x.gather(1, x[..., :1].topk(2, 1).indices.expand(-1, -1, 3))
     ),

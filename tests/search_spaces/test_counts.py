@@ -41,6 +41,7 @@ from search_spaces import (
     count,
     count_codes,
 )
+from search_spaces.decoder import TokenEmbedding
 from search_spaces.network import Network
 
 VIT = ViTSpace(depth=(1, 2, 3), width=(16, 24), mlp_ratio=(1, 2.5))
@@ -455,3 +456,18 @@ def test_pricing_from_a_table_does_not_load_torch(table: CountTable) -> None:
     )
     assert (result.returncode, result.stderr) == (0, "")
     assert int(result.stdout) == macs
+
+
+@pytest.mark.parametrize("batch", [0, -3, 2.5, True])
+def test_training_batches_that_are_none_are_refused(batch: Any) -> None:
+    with pytest.raises(ValueError, match="`batch_size` must be"):
+        TrainingSetup(batch)
+
+
+def test_the_fused_bound_reads_a_table_once_at_most() -> None:
+    """256 rows serve 1,024 positions: ids in, rows of the table, positions, and what comes out."""
+    fused = CountTable()[TokenEmbedding(256, 1024, 64)].fused_access
+    assert fused.at(1) == 1024 + 256 * 64 + 1024 * 64 + 1024 * 64
+    # Of a large table, the rows of one example: others may ask for the same.
+    large = CountTable()[TokenEmbedding(50_000, 16, 8)].fused_access
+    assert large.at(3) == 3 * (16 + 16 * 8) + 16 * 8 + 16 * 8

@@ -188,6 +188,7 @@ def test_a_network_may_have_several_inputs() -> None:
         (lambda: Node(dense(4, 4), (0,), shared=(("weight", 1, "weight"),)), "earlier node"),
         (lambda: Node(dense(4, 4), (0,), 0, (("weight", 0, "weight"),)), "an untied node"),
         (lambda: Node(BLOCKS.AddProjected(4), (0, -3)), "numbered -1, -2"),
+        (lambda: Node(dense(4, 4), (0,), shared=(("weight", 0, "weight"),) * 2), "each once"),
     ],
 )
 def test_shares_and_inputs_that_cannot_be_are_refused(node: object, message: str) -> None:
@@ -212,3 +213,39 @@ def test_parts_of_the_peak_that_wait_for_later_readers() -> None:
     weights = 5 * 4 + 4 * 16 + 16
     assert counts.model_bytes == 4 * weights
     assert counts.peak_memory_bytes == 4 * (weights + 5 + 4 + 4 + 4 + 4)
+
+
+def test_ties_and_single_shares_of_one_node_are_refused() -> None:
+    layer = dense(4, 4)
+    nodes = (
+        Node(layer, (-1,)),
+        Node(layer, (0,), shared=(("weight", 0, "weight"),)),
+        Node(layer, (1,), tie=1),
+    )
+    with pytest.raises(ValueError, match=r"Nodes \[1\] share single weights, and other nodes are"):
+        Architecture("test", {}, nodes)
+
+
+@pytest.mark.parametrize(
+    "shared", [("wait", 0, "weight"), ("weight", 0, "wait"), ("weight", 1, "weight")]
+)
+def test_counting_refuses_shares_of_what_is_not_there(shared: tuple[str, int, str]) -> None:
+    nodes = (Node(dense(4, 4), (-1,)), Node(dense(4, 6), (0,)), Node(dense(6, 4), (1,)))
+    last = Node(dense(4, 4), (2,), shared=(shared,))
+    with pytest.raises(ValueError, match="both must be parameters, of equal size"):
+        count(Architecture("test", {}, (*nodes, last)), CountTable())
+
+
+def test_a_config_names_parameters_that_only_matter_together() -> None:
+    class Deeper(SearchSpace):
+        name = "deeper"
+        parameters: Mapping[str, tuple[Choice, ...]] = {"a": (2, 1), "b": (2, 1)}
+
+        @property
+        def slots(self) -> tuple[Slot, ...]:
+            return (Slot(("a", "b"), lambda a, b: dense(4, max(a, b))),)
+
+    space = Deeper()
+    for codes in ([0, 0], [0, 1], [1, 0], [1, 1]):
+        made = space.decode(codes)
+        assert space.architecture(made.config).nodes == made.nodes

@@ -1,11 +1,14 @@
 """Unstructured sparsity: what is zero, what that saves on paper, and that training keeps it."""
 
 import itertools
+from dataclasses import dataclass
 
 import pytest
 import torch
 
 from search_spaces import (
+    SPACES,
+    Block,
     CountTable,
     FeedForward,
     InvertedBottleneck,
@@ -19,6 +22,7 @@ from search_spaces import (
     block_key,
     count,
 )
+from search_spaces.t5 import RelativeAttention
 
 DENSE = FeedForward(5, 16, 24, 0)
 SPARSE = SparseBlock(block_key(DENSE), 0.7)
@@ -123,3 +127,52 @@ def test_spaces_that_cannot_be_sparse_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         SparseSpace(space, levels)  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroFirst(Block):
+    """A linear layer that begins at zero, as the last one of a residual often does."""
+
+    width: int
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        return ((self.width,),)
+
+    def build(self) -> torch.nn.Module:
+        linear = torch.nn.Linear(self.width, self.width)
+        torch.nn.init.zeros_(linear.weight)
+        return linear
+
+
+def test_weights_that_begin_at_zero_learn_where_they_are_not_pruned() -> None:
+    torch.manual_seed(0)
+    module = SparseBlock(block_key(ZeroFirst(8)), 0.5).build()
+    module(torch.randn(4, 8)).sum().backward()
+    with torch.no_grad():
+        module.weight -= module.weight.grad
+    assert int((module.weight != 0).sum()) == 32
+
+
+def test_loaded_weights_bring_their_own_zeros() -> None:
+    torch.manual_seed(0)
+    first, second = SPARSE.build(), SPARSE.build()
+    second.load_state_dict(first.state_dict())
+    optimizer = torch.optim.SGD(second.parameters(), lr=1.0)
+    second(torch.randn(4, 5, 16)).square().mean().backward()
+    optimizer.step()
+    for name, weight in first.named_parameters():
+        if weight.dim() == 2:
+            assert torch.equal(weight == 0, second.get_parameter(name) == 0)
+
+
+def test_blocks_that_share_a_product_weight_stay_dense() -> None:
+    """The head shares the table; the layers between, and what shares no product, are sparse."""
+    decoder = SparseSpace(SPACES["decoder"](tied=(True,)), (0.5,))
+    kinds = [type(block).__name__ for block in decoder.decode([0] * len(decoder.parameters)).blocks]
+    assert kinds[0] == "TokenEmbedding"
+    assert kinds[-1] == "LanguageHead"
+    assert set(kinds[1:-1]) == {"SparseBlock"}
+    t5 = SparseSpace(SPACES["encoder_decoder"](tied=(False,)), (0.5,))
+    dense = [b for b in t5.blocks if isinstance(b, RelativeAttention)]
+    assert dense == []  # What they share is a table of position biases.

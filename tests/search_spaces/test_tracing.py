@@ -131,6 +131,17 @@ class Overwritten(nn.Module):
         return y
 
 
+class Remembers(nn.Module):
+    """Writes into a buffer in inference."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.mean.copy_(x.mean((0, 1)))  # type: ignore[operator]
+
+
 class WithMask(nn.Module):
     """Attention whose mask is looked up in a table of weights."""
 
@@ -168,6 +179,10 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "ifft2": lambda: Function(torch.fft.ifft2),
     "ones": lambda: Function(lambda x: x + torch.ones(4)),
     "sine": lambda: Function(torch.sin),
+    "remembers": Remembers,
+    "named": lambda: Function(lambda x: torch.softmax(input=x, dim=-1)),
+    "across": lambda: Function(lambda x: x.transpose(0, 1) + 1),
+    "squared": lambda: Function(lambda x: x[:, 0] @ x[:, 0].transpose(0, 1) @ x[:, 0]),
     "floor": lambda: Function(lambda x: x // 2),
     "scaled_in_place": lambda: Function(lambda x: (2 * x).mul_(3)),
     "attention": TorchAttention,
@@ -252,6 +267,8 @@ def test_a_users_block_is_counted_as_pytorch_does(references: ModuleType) -> Non
         ("ifft2", "Operator `fft_ifft2` has no cost formula. Known: .*linear"),
         ("ones", "Operator `ones` has no cost formula"),
         ("sine", "Operator `sin` has no cost formula"),
+        ("remembers", "`copy_` writes what it was given into a weight or buffer"),
+        ("named", "This call of `softmax` is not counted"),
         ("floor", "Operator `__floordiv__` has no cost formula"),
         ("changed_view", r"shape \(2, 3, 4\) .* another operator changed its memory in place"),
         ("overwritten", "Operator `__setitem__` has no cost formula"),
@@ -266,6 +283,20 @@ def test_a_users_block_is_counted_as_pytorch_does(references: ModuleType) -> Non
 )
 def test_what_cannot_be_counted_is_refused_by_name(module: str, message: str) -> None:
     with pytest.raises(UncountedOperatorError, match=message):
+        CountTable()[Named(module)]
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("across", r"one result for each example; at batch 2 it returned the shape \(3, 2, 4\)"),
+        ("squared", "The macs of .* do not grow in proportion to the batch"),
+    ],
+)
+def test_examples_that_are_not_computed_by_themselves_are_refused(
+    module: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
         CountTable()[Named(module)]
 
 
@@ -366,7 +397,7 @@ def test_token_ids_are_whole_numbers_of_one_element() -> None:
 @pytest.mark.parametrize(
     ("module", "message"),
     [
-        ("one_row_more", "3 becomes 4 with the batch; use the batch size itself"),
+        ("one_row_more", "one result for each example; at batch 2 it returned the shape"),
         ("other_operator", "runs other operators at batch 2 than at another"),
     ],
 )

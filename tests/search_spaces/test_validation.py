@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from search_spaces import SPACES
 from search_spaces.validation import (
     check_items,
     check_multiple,
@@ -63,7 +64,7 @@ def test_type_is_the_very_type(kind: type, value: Any) -> None:
 
 @pytest.mark.parametrize("value", [(1, True), [1.0], ("1",), 1, "1", None])
 def test_items(value: Any) -> None:
-    assert check_items(SimpleNamespace(sizes=(1, 2), none=[]), int, "sizes", "none") is None
+    assert check_items(SimpleNamespace(sizes=(1, 2)), int, "sizes") is None
     with pytest.raises(ValueError, match="`sizes` must list values of type int; got"):
         check_items(SimpleNamespace(sizes=value), int, "sizes")
 
@@ -89,3 +90,24 @@ def test_one_of(value: Any) -> None:
     assert check_one_of(SimpleNamespace(pool=("cls", "mean")), "pool", ["cls", "mean"]) is None
     with pytest.raises(ValueError, match=r"`pool` must be one of \('cls', 'mean'\); got 'max'"):
         check_one_of(SimpleNamespace(pool=value), "pool", ["cls", "mean"])
+
+
+@pytest.mark.parametrize(
+    ("family", "fields"),
+    [
+        ("vit", {"resolution": 8.0}),
+        ("vit", {"mlp_ratio": 4}),
+        ("swin", {"depth": 2}),
+        ("mbconv", {"width": 16}),
+        ("mbconv", {"squeeze": True}),
+        ("mbconv", {"compound": 1.0}),
+        ("moe", {"capacity_factor": 1.5}),
+        ("decoder", {"mlp_ratio": 2}),
+        ("encoder_decoder", {"gated": True}),
+        ("resnet", {"bottleneck_ratio": 0.5}),
+    ],
+)
+def test_a_single_value_where_choices_are_listed(family: str, fields: dict[str, Any]) -> None:
+    ((name, value),) = fields.items()
+    with pytest.raises(ValueError, match=rf"`{name}` must list its choices; got {value}, so write"):
+        SPACES[family](**fields)
