@@ -14,9 +14,10 @@ from typing import Any
 
 __all__ = ["main"]
 
-EPILOG = """exit status: 0 done, 1 internal error, 2 usage or configuration, 3 not found,
-4 nothing feasible under the budgets, 5 verification failed, 6 too many trials failed,
-7 data corrupt, 130 interrupted (saved; the line that goes on is printed)"""
+EPILOG = """exit status: 0 done, 1 internal error, 2 usage or configuration,
+3 not found or an unknown name, 4 nothing feasible under the budgets, 5 verification failed,
+6 too many trials failed, 7 data corrupt,
+130 interrupted (saved; the line that goes on is printed)"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

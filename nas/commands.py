@@ -61,7 +61,7 @@ def search(options: Namespace) -> int:
 def pareto(options: Namespace) -> int:
     """``hwnas pareto``."""
     from hw_profiles import LatencyTable
-    from nas.pricing import describe_table
+    from nas.pricing import report_table
     from nas.rendering import print_pareto
     from nas.run_folder import RunFolder
 
@@ -71,7 +71,7 @@ def pareto(options: Namespace) -> int:
         _print_json(found.to_json())
     else:
         print_pareto(found)
-        Reporter().line(describe_table(LatencyTable.load(run.latency)))
+        report_table(LatencyTable.load(run.latency), Reporter())
     return 0
 
 
@@ -88,7 +88,7 @@ def cost(options: Namespace) -> int:
     store, report = Store(), Reporter()
     if Path(options.architecture).is_dir():
         architecture, pricer, space = _member(
-            Path(options.architecture), options.candidate, store, changes
+            Path(options.architecture), options.candidate, store, changes, report
         )
     else:
         from nas.pricing import local_pricer
@@ -100,7 +100,14 @@ def cost(options: Namespace) -> int:
                 "leave that out."
             )
         pricer = local_pricer(architecture, store, TrainingSetup(**changes))
-    values = pricer.price(architecture)
+    try:
+        values = pricer.price(architecture)
+    except (ValueError, KeyError) as error:
+        if not Path(options.architecture).is_file():
+            raise
+        raise CorruptFileError(
+            f"{options.architecture} is not a network that can be priced: {error}"
+        ) from error
     store.save_counts(pricer.counts, space)
     report.remarks(architecture.blocks)
     if options.json:
@@ -122,6 +129,8 @@ def cost(options: Namespace) -> int:
         )
         return 0
     print(f"{architecture.id}, space {architecture.space}, {len(architecture)} blocks")
+    if architecture.config:
+        print("config: " + ", ".join(f"{key}={v}" for key, v in architecture.config.items()))
     print_indicators(values, pricer.training)
     if "latency_s@local" not in values:
         report.line(
@@ -132,7 +141,7 @@ def cost(options: Namespace) -> int:
 
 
 def _member(
-    path: Path, candidate: str | None, store: Store, changes: dict[str, Any]
+    path: Path, candidate: str | None, store: Store, changes: dict[str, Any], report: Reporter
 ) -> tuple[Architecture, Pricer, SearchSpace | None]:
     """A member of a run, a pricer with the run's own table and training, and the run's space.
 
@@ -141,6 +150,7 @@ def _member(
     """
     from hw_profiles import LatencyTable
     from nas.indicators import Pricer
+    from nas.resuming import code_changed
     from nas.run_folder import RunFolder
     from predictors import LatencyPredictor
 
@@ -155,7 +165,13 @@ def _member(
     space = experiment.space(experiment.load_dataset()) if own else None
     counts = store.counts(space)
     setup = replace(experiment.training_setup, **changes)
-    predictor = LatencyPredictor(LatencyTable.load(run.latency), counts)
+    table = LatencyTable.load(run.latency)
+    if space is not None and code_changed(table, space):
+        report.line(
+            "The code of the run's blocks is not what it was when the run's table was measured: "
+            "the counts are those of the code as it is now, the latency is not."
+        )
+    predictor = LatencyPredictor(table, counts)
     return picked[0].architecture, Pricer(counts, setup, {"local": predictor}), space
 
 
@@ -225,13 +241,16 @@ def profile_measure(options: Namespace) -> int:
     """``hwnas profile measure``."""
     from hw_profiles.store import Store
     from nas.experiment import Experiment
+    from nas.fitting import check_fit
     from nas.pricing import count_space, measure
     from nas.rendering import print_certificate
 
     experiment = Experiment.load(Path(options.experiment), options.set)
-    space = experiment.space(experiment.load_dataset())
+    dataset = experiment.load_dataset()
+    space = experiment.space(dataset)
     store, report = Store(), Reporter()
     counts = count_space(space, store, report)
+    check_fit(space, dataset, counts, experiment.seed)
     print_certificate(measure(space, experiment.measurement, counts, store, report))
     return 0
 
@@ -269,6 +288,7 @@ def profile_show(options: Namespace) -> int:
     """``hwnas profile show``."""
     from hw_profiles.store import Store
     from nas.indicators import PROFILES
+    from nas.pricing import warn_of_table
     from nas.rendering import print_certificate, print_rows
 
     if options.profile not in PROFILES:
@@ -284,6 +304,7 @@ def profile_show(options: Namespace) -> int:
         return 0
     for table in tables.values():
         print_certificate(table)
+        warn_of_table(table, Reporter())
         if options.entries:
             rows = [
                 [key, f"{1e6 * t.value_s:.2f}", f"{1e6 * t.low_s:.2f}", f"{1e6 * t.high_s:.2f}"]

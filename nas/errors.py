@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search_spaces import CorruptFileError, UncountedOperatorError, UnknownNameError
+from search_spaces import BlockError, CorruptFileError, UncountedOperatorError, UnknownNameError
 
 __all__ = [
     "EXIT_STATUS",
@@ -62,6 +62,7 @@ EXIT_STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (FileNotFoundError, 3),
     (ExperimentError, 2),
     (UncountedOperatorError, 2),
+    (BlockError, 2),
 )
 """Exit status by error, the most specific first; anything else is 1."""
 

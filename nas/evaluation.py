@@ -67,7 +67,8 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "A worker process died, perhaps for want of memory. Go on with --resume, and with "
-                "fewer `search.workers`."
+                "fewer `search.workers`. A script must start a search under "
+                '`if __name__ == "__main__":`.'
             ) from error
 
     try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -25,12 +24,12 @@ from nas.errors import ExperimentError
 from nas.indicators import indicator
 from nas.sampler_names import SAMPLER_NAMES
 from nas.space_classes import absolute_path, absolute_reference, load_space_class
+from nas.spaces import make_space, nearest
 from nas.splits import Dataset
 from search_spaces import (
     OPTIMIZERS,
     SPACES,
     SearchSpace,
-    SparseSpace,
     TrainingSetup,
     UnionSpace,
     UnknownNameError,
@@ -41,6 +40,9 @@ __all__ = ["Experiment", "SearchConfig", "TaskConfig", "TrainingConfig"]
 
 Whole = Annotated[int, Strict()]
 """An integer that is written as one: neither text nor a truth value."""
+
+Real = Annotated[float, Strict()]
+"""A number that is written as one, with or without a fraction."""
 
 
 class _Config(BaseModel):
@@ -74,9 +76,9 @@ class TrainingConfig(_Config):
     epochs: Whole = Field(default=10, ge=1)
     batch_size: Whole = Field(default=64, ge=2)
     optimizer: str = "adamw"
-    learning_rate: float = Field(default=3e-3, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(default=0.02, ge=0)
-    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    learning_rate: Real = Field(default=3e-3, gt=0, allow_inf_nan=False)
+    weight_decay: Real = Field(default=0.02, ge=0, allow_inf_nan=False)
+    label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
 
 
 class SearchConfig(_Config):
@@ -96,7 +98,7 @@ class SearchConfig(_Config):
     sampler: str = "nsga2"
     batch: Whole = Field(default=4, ge=1)
     workers: Whole = Field(default=2, ge=1)
-    max_failed: float = Field(default=0.2, ge=0, le=1)
+    max_failed: Real = Field(default=0.2, ge=0, le=1)
 
     @field_validator("objectives")
     @classmethod
@@ -138,12 +140,12 @@ class Experiment(_Config):
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-    seed: Whole = Field(default=0, ge=0)
+    seed: Whole = Field(default=0, ge=0, le=2**31 - 1)
     spaces: dict[str, dict[str, Any]]
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
-    budgets: dict[str, Annotated[float, Strict()]] = {}
+    budgets: dict[str, Real] = {}
     measurement: MeasurementConfig = MeasurementConfig()
 
     @classmethod
@@ -178,18 +180,25 @@ class Experiment(_Config):
             experiment = cls.model_validate(data)
         except ValidationError as error:
             raise ExperimentError(_explain(error, where)) from error
-        _known("data set", experiment.task.dataset, DATASETS)
-        _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
-        _known("runtime", experiment.measurement.runtime, RUNTIMES)
-        _known("optimizer", experiment.training.optimizer, OPTIMIZERS)
+        with _named(f"{where}: `task.dataset`"):
+            _known("data set", experiment.task.dataset, DATASETS)
+        with _named(f"{where}: `search.sampler`"):
+            _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
+        with _named(f"{where}: `measurement.runtime`"):
+            _known("runtime", experiment.measurement.runtime, RUNTIMES)
+        with _named(f"{where}: `training.optimizer`"):
+            _known("optimizer", experiment.training.optimizer, OPTIMIZERS)
         if experiment.task.path is not None and experiment.task.dataset not in FROM_FILES:
             raise ExperimentError(
                 f"{where}: `task.path` is for data sets that are read from a file "
                 f"({', '.join(FROM_FILES)}); `task.dataset` is {experiment.task.dataset!r}."
             )
-        for name in (*experiment.search.objectives, *experiment.budgets):
-            indicator(name)
+        for name in experiment.search.objectives:
+            with _named(f"{where}: `search.objectives`"):
+                indicator(name)
         for name, limit in experiment.budgets.items():
+            with _named(f"{where}: `budgets`"):
+                indicator(name)
             if not 0 < limit < math.inf:
                 raise ExperimentError(
                     f"{where}: `budgets.{name}` must be above 0 and finite; got {limit}. "
@@ -202,7 +211,8 @@ class Experiment(_Config):
         for name, fields in experiment.spaces.items():
             reference = fields.get("class")
             if reference is None:
-                _known("space", name, SPACES)
+                with _named(f"{where}: `spaces`"):
+                    _known("space", name, SPACES)
             elif not isinstance(reference, str):
                 raise ExperimentError(
                     f"{where}: `spaces.{name}.class` must be 'path/to/file.py:Class' or "
@@ -241,8 +251,7 @@ class Experiment(_Config):
         """
         classes = self.space_classes()
         members = [
-            _space(name, classes[name], dict(fields), dataset)
-            for name, fields in self.spaces.items()
+            make_space(name, classes[name], fields, dataset) for name, fields in self.spaces.items()
         ]
         for name in (*self.search.objectives, *self.budgets):
             silent = [m.name for m in members if not m.generates]
@@ -268,35 +277,6 @@ class Experiment(_Config):
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
 
 
-_OVERRIDABLE = ("resolution",)
-"""Fields of a space that the data set decides unless the experiment does."""
-
-
-def _space(
-    name: str, cls: type[SearchSpace], fields: dict[str, Any], dataset: Dataset
-) -> SearchSpace:
-    fields.pop("class", None)
-    sparsity = fields.pop("sparsity", None)
-    given = {key: _tuples(value) for key, value in fields.items()}
-    parameters = inspect.signature(cls).parameters
-    decided = {key: v for key, v in dataset.space_fields.items() if key in parameters}
-    known = [key for key in parameters if key not in decided or key in _OVERRIDABLE]
-    for key in given:
-        if key not in known:
-            raise ExperimentError(
-                f"Unknown key `spaces.{name}.{key}`.{_nearest(key, known)} "
-                f"Known: {', '.join([*known, 'sparsity'])}."
-            )
-    try:
-        space = cls(**{**decided, **given})
-        if sparsity is not None:
-            space = SparseSpace(space, _tuples(sparsity))
-        dataset.check(space)
-    except (ValueError, TypeError) as error:
-        raise ExperimentError(f"`spaces.{name}`: {error}") from error
-    return space
-
-
 def _make_absolute(data: Mapping[str, Any], folder: Path) -> None:
     """Makes paths absolute, so that they hold in a run folder and in every process."""
     task, spaces = data.get("task"), data.get("spaces")
@@ -307,18 +287,19 @@ def _make_absolute(data: Mapping[str, Any], folder: Path) -> None:
             fields["class"] = absolute_reference(fields["class"], folder)
 
 
+@contextmanager
+def _named(place: str) -> Iterator[None]:
+    """Puts the place of a name before what is said of one that is not known."""
+    try:
+        yield
+    except UnknownNameError as error:
+        error.args = (f"{place}: {error}",)
+        raise
+
+
 def _known(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> None:
     if name not in known:
         raise UnknownNameError(kind, name, known)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
-
-
-def _nearest(key: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    return f" Did you mean `{near[0]}`?" if near else ""
 
 
 def _override(data: dict[str, Any], text: str) -> None:
@@ -347,7 +328,7 @@ def _explain(error: ValidationError, where: str) -> str:
         if item["type"] == "extra_forbidden":
             known = _fields(place[:-1])
             lines.append(
-                f"{where}: unknown key `{dotted}`.{_nearest(place[-1], known)} "
+                f"{where}: unknown key `{dotted}`.{nearest(place[-1], known)} "
                 f"Known {'in `' + '.'.join(place[:-1]) + '`' if place[:-1] else 'sections'}: "
                 f"{', '.join(known)}."
             )

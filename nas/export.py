@@ -71,7 +71,7 @@ def export_members(
 
     Raises:
         VerificationError: A file would not be the network; it is not kept.
-        CorruptFileError: The weights cannot be read.
+        CorruptFileError: The weights cannot be read, or are not those of the network.
     """
     dataset = run.experiment().load_dataset()
     return [_export(run, member, folder / f"{member.id}.onnx", dataset) for member in members]
@@ -79,8 +79,10 @@ def export_members(
 
 def _export(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> Verification:
     from hw_profiles.onnx_graph import write_onnx
+    from nas.training import load_network
 
     weights = run.load_weights(member.id)
+    load_network(member.architecture, weights)  # Refuses weights of other code.
     arrays = {name: tensor.numpy() for name, tensor in weights.items()}
     content = write_onnx(member.architecture, arrays).SerializeToString()
     # It takes its name only when it is verified, so that nothing that looks good is ever wrong.
@@ -110,7 +112,8 @@ def verify_export(
     Raises:
         VerificationError: They do not; the file and what was written about it are gone.
         FileNotFoundError: There is no such file.
-        CorruptFileError: The weights of the run cannot be read; the file stays.
+        CorruptFileError: The weights of the run cannot be read, or are not those of the network;
+            the file stays.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no exported file {path}.")

@@ -19,7 +19,18 @@ from search_spaces import (
     block_from_key,
 )
 
-__all__ = ["count_space", "describe_table", "local_pricer", "measure", "ready_table"]
+__all__ = [
+    "count_space",
+    "describe_table",
+    "local_pricer",
+    "measure",
+    "ready_table",
+    "report_table",
+    "warn_of_table",
+]
+
+DOUBTFUL = 0.8
+"""A share of networks within 10 % below which a table is warned of."""
 
 
 def count_space(space: SearchSpace, store: Store, report: Reporter) -> CountTable:
@@ -48,7 +59,7 @@ def ready_table(
             table, reason = None, f"the kept table was made for {planned} blocks only"
     if table is not None:
         report.line(f"Latency table: kept from {table.conditions['date']} ({setting.name}).")
-        report.line(describe_table(table))
+        report_table(table, report)
         return table
     report.line(f"Latency table: {reason}, so it is measured now.")
     return measure(space, config, counts, store, report)
@@ -91,7 +102,7 @@ def measure(
         )
     table = replace(table, certificate=certificate)
     store.save_table(table, space)
-    report.line(describe_table(table))
+    report_table(table, report)
     return table
 
 
@@ -101,12 +112,28 @@ def describe_table(table: LatencyTable) -> str:
     if certificate is None:
         return f"The table of {table.name} has no certificate: its error is not known."
     score = certificate.families["all"]
+    ranks = f", Kendall tau {score.tau:.2f} (repeated: {score.aa_tau:.2f})" if score.n > 1 else ""
     return (
         f"Certificate on {score.n} whole networks the table was not fitted to: "
         f"{score.within_10:.0%} within ±10 %, {score.within_5:.0%} within ±5 % "
-        f"(repeated measurement: {score.aa_within_5:.0%}), bias {score.bias:+.1%}, "
-        f"Kendall tau {score.tau:.2f} (repeated: {score.aa_tau:.2f})."
+        f"(repeated measurement: {score.aa_within_5:.0%}), bias {score.bias:+.1%}{ranks}."
     )
+
+
+def report_table(table: LatencyTable, report: Reporter) -> None:
+    """Says how far a table can be trusted, with a warning where that is not far."""
+    report.line(describe_table(table))
+    warn_of_table(table, report)
+
+
+def warn_of_table(table: LatencyTable, report: Reporter) -> None:
+    """Says so where many networks of the certificate are far from what the table says."""
+    score = table.certificate.families["all"] if table.certificate else None
+    if score is not None and score.within_10 < DOUBTFUL:
+        report.line(
+            f"Warning: only {score.within_10:.0%} of the networks are within ±10 % of the table. "
+            "Raise `measurement.max_blocks`, or measure on a quieter machine (see `hwnas doctor`)."
+        )
 
 
 def local_pricer(architecture: Architecture, store: Store, training: TrainingSetup) -> Pricer:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
 from hw_profiles import LatencyTable, Score
+from hw_profiles.certificate import Measured
 from nas.candidates import Candidate
 from nas.indicators import Value, indicator, paper_gflops
 from nas.pareto import ParetoSet
@@ -19,9 +21,8 @@ __all__ = ["print_certificate", "print_indicators", "print_pareto", "print_rows"
 
 
 def _console(width: int) -> Console:
-    """Stdout, wide enough that no row is cut where it is no terminal."""
-    console = Console(highlight=False, soft_wrap=True)
-    return console if console.is_terminal else Console(highlight=False, width=width)
+    """Stdout, as wide as the table at least: a narrower terminal wraps rows, and none is cut."""
+    return Console(highlight=False, width=max(width, Console().width))
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
@@ -31,7 +32,7 @@ def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: st
         table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    widths = [max(len(cell) for cell in column) for column in zip(headings, *rows, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
     _console(max(sum(widths) + 3 * len(widths), len(title) + 1)).print(table)
 
 
@@ -144,7 +145,12 @@ def print_certificate(table: LatencyTable) -> None:
     if table.certificate is None:
         print("No certificate: its error is not known.")
         return
-    rows = [[family, *_score_cells(score)] for family, score in table.certificate.families.items()]
+    measured, scores = table.certificate.measured, table.certificate.families
+    rows = []
+    for family in sorted({*table.space.split("+"), *scores} - {"all"}):
+        of_family = [item for item in measured if item.family == family]
+        rows.append([family, *_score_cells(scores.get(family), of_family)])
+    rows.append(["all", *_score_cells(scores["all"], measured)])
     headings = [
         "family", "networks", "bias", "MAPE", "within 5 %", "A/A", "within 10 %", "at least",
         "A/A", "tau", "A/A",
@@ -153,7 +159,12 @@ def print_certificate(table: LatencyTable) -> None:
     print("A/A is the same network measured twice; at least: one-sided 95 % bound of the share.")
 
 
-def _score_cells(score: Score) -> list[str]:
+def _score_cells(score: Score | None, measured: Sequence[Measured]) -> list[str]:
+    if score is None:
+        return ["0", "none", *[""] * 8]
+    predicted = [item.predicted_s for item in measured]
+    first, second = zip(*(item.measured_s for item in measured), strict=True)
+    means = [sum(item.measured_s) / 2 for item in measured]
     return [
         str(score.n),
         f"{score.bias:+.1%}",
@@ -163,6 +174,11 @@ def _score_cells(score: Score) -> list[str]:
         f"{score.within_10:.0%}",
         f"{score.within_10_low:.0%}",
         f"{score.aa_within_10:.0%}",
-        f"{score.tau:.3f}",
-        f"{score.aa_tau:.3f}",
+        f"{score.tau:.3f}" if _ranked(predicted, means) else "",
+        f"{score.aa_tau:.3f}" if _ranked(first, second) else "",
     ]
+
+
+def _ranked(*sequences: Sequence[float]) -> bool:
+    """Whether a rank correlation of the sequences is defined."""
+    return all(len(set(sequence)) > 1 for sequence in sequences)

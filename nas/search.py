@@ -18,6 +18,7 @@ from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
 from nas.feasibility import Pool, Unseen, feasible_pool
+from nas.fitting import check_fit
 from nas.indicators import INDICATORS, Pricer
 from nas.interrupts import uninterrupted
 from nas.members import known_tests, measure_members, score_members
@@ -25,7 +26,7 @@ from nas.pareto import ParetoSet, pareto_set
 from nas.pricing import count_space, ready_table
 from nas.progress import Bar, Reporter
 from nas.quality import Quality
-from nas.resuming import check_same_device, check_same_experiment
+from nas.resuming import check_same_code, check_same_device, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.samplers import make_sampler
 from nas.splits import Dataset
@@ -84,7 +85,8 @@ def run_experiment(
         dataset: In place of the one that the experiment names.
 
     Raises:
-        ExperimentError: The folder is taken, or holds another experiment.
+        ExperimentError: The folder is taken, or holds another experiment or one of other code, or
+            a space makes networks that do not fit the data set.
         NothingFeasibleError: The budgets leave nothing of the space.
         TooManyFailuresError: More trainings failed than the experiment allows.
         InterruptedSearch: Ctrl-C; what was done is saved.
@@ -104,6 +106,7 @@ def run_experiment(
         check_same_experiment(run.experiment(), experiment, folder)
         table = LatencyTable.load(run.latency)
         check_same_device(table, experiment)
+        check_same_code(table, space)
         counts = count_space(space, store, report)
         run.start(experiment)
     else:
@@ -111,6 +114,7 @@ def run_experiment(
         run = None
         try:
             counts = count_space(space, store, report)
+            check_fit(space, dataset, counts, experiment.seed)
             # Budgets that need no table can be refused before one is measured.
             exact = {k: v for k, v in experiment.budgets.items() if k in INDICATORS}
             setup = experiment.training_setup

@@ -195,7 +195,7 @@ def _byte_pairs(
     except ImportError as error:
         raise ExperimentError(
             f"A vocabulary of {vocabulary}, above the {BYTES} bytes, needs the package tokenizers: "
-            "pip install hwnas[text]"
+            "pip install tokenizers"
         ) from error
     # Each byte stands as the character of its number, so that any file can be cut.
     train, *others = (split.decode("latin-1") for split in splits)

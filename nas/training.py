@@ -17,7 +17,7 @@ from nas.errors import QualityError
 from nas.optimizers import make_optimizer
 from nas.quality import Measure, Quality
 from nas.splits import Dataset, Split, output_shape
-from search_spaces import Architecture
+from search_spaces import Architecture, CorruptFileError
 from search_spaces.network import Network
 
 if TYPE_CHECKING:
@@ -124,9 +124,19 @@ def _is_finite(tensor: torch.Tensor) -> bool:
 
 
 def load_network(architecture: Architecture, weights: Mapping[str, torch.Tensor]) -> Network:
-    """The network with given weights, for inference."""
+    """The network with given weights, for inference.
+
+    Raises:
+        CorruptFileError: The weights are not those of the network.
+    """
     network = Network(architecture)
-    network.load_state_dict(dict(weights))
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise CorruptFileError(
+            f"The weights of the candidate {architecture.id} do not fit its network: the code of "
+            f"a block is not what it was when they were trained. {error}"
+        ) from error
     return network.eval()
 
 

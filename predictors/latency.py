@@ -7,6 +7,7 @@ logarithm of the block times, from counts of the block, and every price they ent
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,6 +113,7 @@ class LatencyPredictor:
                 f"`table` must hold at least {MIN_FIT} of the space's blocks to predict the "
                 f"others; it holds {len(measured)}. Measure it again with `hwnas profile measure`."
             )
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.gaussian_process import GaussianProcessRegressor
         from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
         from sklearn.pipeline import make_pipeline
@@ -127,7 +129,11 @@ class LatencyPredictor:
         process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
         floor = 1e-3 * max(self.table[block].value_s for block in measured)
         seconds = np.log([max(self.table[block].value_s, floor) for block in measured])
-        return make_pipeline(StandardScaler(), process).fit(self._features(measured), seconds)
+        features = self._features(measured)
+        with warnings.catch_warnings():
+            # A kernel that few blocks leave at a bound; its spread says how far it is trusted.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return make_pipeline(StandardScaler(), process).fit(features, seconds)
 
     def _features(self, blocks: Sequence[Block]) -> NDArray[np.float64]:
         """Log counts of each block: ``[blocks, 6]``."""

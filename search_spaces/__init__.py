@@ -15,7 +15,12 @@ from search_spaces.block import (
 )
 from search_spaces.block_counts import BlockCounts, CountTable, PerBatch, TrainingCounts
 from search_spaces.counts import OPTIMIZERS, Counts, TrainingSetup, count
-from search_spaces.errors import CorruptFileError, UncountedOperatorError, UnknownNameError
+from search_spaces.errors import (
+    BlockError,
+    CorruptFileError,
+    UncountedOperatorError,
+    UnknownNameError,
+)
 from search_spaces.families import SPACES
 from search_spaces.mbconv import ConvHead, ConvStem, InvertedBottleneck, MBConvSpace
 from search_spaces.presets import PRESETS, preset
@@ -33,6 +38,7 @@ __all__ = [
     "Architecture",
     "Block",
     "BlockCounts",
+    "BlockError",
     "Choice",
     "ConvHead",
     "ConvStem",

@@ -74,14 +74,15 @@ class Architecture:
             raise ValueError("`nodes` is empty: an architecture has at least one block.")
         read = {position for node in self.nodes for position in node.inputs}
         for position, node in enumerate(self.nodes):
+            if not all(source < position for source in node.inputs):
+                raise ValueError(
+                    f"Node {position} reads {node.inputs}: a node reads earlier nodes, or -1."
+                )
+        for position, node in enumerate(self.nodes):
             if len(node.inputs) != len(node.block.input_shapes):
                 raise ValueError(
                     f"Node {position} reads {len(node.inputs)} tensors, but its block "
                     f"{node.block} takes {len(node.block.input_shapes)}."
-                )
-            if not all(source < position for source in node.inputs):
-                raise ValueError(
-                    f"Node {position} reads {node.inputs}: a node reads earlier nodes, or -1."
                 )
             if position not in read and position != len(self.nodes) - 1:
                 raise ValueError(f"Node {position} is never read; only the last one may be.")

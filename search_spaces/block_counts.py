@@ -11,7 +11,7 @@ from typing import Any
 
 from search_spaces import tally
 from search_spaces.block import Block, Shape, block_key
-from search_spaces.errors import CorruptFileError
+from search_spaces.errors import BlockError, CorruptFileError
 from search_spaces.validation import check_items, check_type
 
 __all__ = [
@@ -272,7 +272,7 @@ def _count_block(block: Block) -> BlockCounts:
     lines = {name: _per_batch(getattr(small, name), getattr(large, name)) for name in LINES}
     for name in ("macs", "activations"):
         if lines[name].fixed < 0:
-            raise ValueError(
+            raise BlockError(
                 f"The {name} of {block} do not grow in proportion to the batch; each example must "
                 "be computed by itself."
             )

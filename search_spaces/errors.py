@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["CorruptFileError", "UncountedOperatorError", "UnknownNameError"]
+__all__ = ["BlockError", "CorruptFileError", "UncountedOperatorError", "UnknownNameError"]
 
 
 class UnknownNameError(LookupError, ValueError):
@@ -28,6 +28,10 @@ class UnknownNameError(LookupError, ValueError):
 
 class CorruptFileError(ValueError):
     """A file that cannot be read as what it should be; the message names it."""
+
+
+class BlockError(ValueError):
+    """A block that cannot be built or run on its inputs, or does not compute example by example."""
 
 
 class UncountedOperatorError(NotImplementedError):

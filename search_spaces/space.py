@@ -10,7 +10,6 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass
 from functools import cached_property
@@ -28,6 +27,8 @@ from search_spaces.architecture import (
     SharedWeight,
 )
 from search_spaces.block import Block, Shape, block_key
+from search_spaces.errors import UnknownNameError
+from search_spaces.space_size import number_of_networks
 
 __all__ = ["Placement", "SearchSpace", "Slot", "Suggest"]
 
@@ -39,9 +40,6 @@ Codes = NDArray[np.integer[Any]]
 
 EMPTY = -1
 """The block index of a slot that holds no block."""
-
-LISTED = 2**17
-"""Combinations of parameters that are listed to see which of them differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,48 +254,8 @@ class SearchSpace(abc.ABC):
         unless the same blocks stand in other slots.
         Where there are too many combinations to list (over 2^17) each of them counts.
         """
-        readers: dict[str, int] = {}
-        for slot in self.slots:
-            for name in slot.reads:
-                readers[name] = readers.get(name, 0) + 1
-        common = [name for name in self.parameters if readers.get(name, 0) > 1]
-        sizes = [len(self.parameters[name]) for name in common]
-        kinds, held = zip(
-            *(self._options(slot, set(common)) for slot in range(len(self.slots))), strict=True
-        )
-        axes = [[common.index(n) for n in slot.reads if n in common] for slot in self.slots]
-        if math.prod(sizes) > LISTED:
-            operands: list[Any] = []
-            for of_slot, sets, axis in zip(kinds, held, axes, strict=True):
-                operands += [np.array([float(len(s)) for s in sets])[of_slot], axis]
-            return round(float(np.einsum(*operands, [], optimize="greedy")))
-        at = np.indices(sizes).reshape(len(sizes), math.prod(sizes))
-        columns = [
-            np.broadcast_to(of_slot[tuple(at[axis])], at.shape[1])
-            for of_slot, axis in zip(kinds, axes, strict=True)
-        ]
-        rows = np.unique(np.stack(columns, axis=1), axis=0)
-        apart = [sum(map(len, sets)) == len(frozenset().union(*sets)) for sets in held]
-        # Combinations that differ in a slot whose sets share no block have no network in common.
-        groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
-        for row, group in zip(rows.tolist(), rows[:, apart].tolist(), strict=True):
-            groups.setdefault(tuple(group), []).append(tuple(row))
-        return sum(_networks(group, held) for group in groups.values())
-
-    def _options(
-        self, slot: int, common: set[str]
-    ) -> tuple[NDArray[np.int64], tuple[frozenset[int], ...]]:
-        """The sets of placements that a slot's own parameters choose from, and which of them it is
-        for each combination of the common parameters that the slot reads."""
-        reads, lookup = self.slots[slot].reads, self._lookups[slot][2]
-        dims = [len(self.parameters[name]) for name in reads]
-        own = [axis for axis, name in enumerate(reads) if name not in common]
-        others = [axis for axis, name in enumerate(reads) if name in common]
-        shape = [dims[axis] for axis in others]
-        choices = lookup.reshape(dims).transpose(others + own).reshape(math.prod(shape), -1)
-        held: dict[frozenset[int], int] = {}
-        kinds = [held.setdefault(frozenset(row), len(held)) for row in choices.tolist()]
-        return np.array(kinds).reshape(shape), tuple(held)
+        reads = [slot.reads for slot in self.slots]
+        return number_of_networks(self.parameters, reads, self._enumeration[1])
 
     @cached_property
     def _first(self) -> Architecture:
@@ -332,11 +290,23 @@ class SearchSpace(abc.ABC):
                 codes[column] = 0
         return effective
 
+    def _check_reads(self, position: int, slot: Slot) -> None:
+        if isinstance(slot.reads, str):
+            raise ValueError(f"`reads` of slot {position} must be a tuple; got {slot.reads!r}.")
+        for name in slot.reads:
+            if name not in self.parameters:
+                raise UnknownNameError(
+                    f"parameter in slot {position} of space {self.name}", name, self.parameters
+                )
+            if not self.parameters[name]:
+                raise ValueError(f"Parameter `{name}` of space {self.name} has no choices.")
+
     @cached_property
     def _enumeration(self) -> tuple[tuple[Placement, ...], list[NDArray[np.int32]]]:
         distinct: dict[Placement, int] = {}
         lookups = []
-        for slot in self.slots:
+        for position, slot in enumerate(self.slots):
+            self._check_reads(position, slot)
             values = itertools.product(*(self.parameters[name] for name in slot.reads))
             held = (_placed(slot, choice) for choice in values)
             lookups.append(
@@ -364,34 +334,12 @@ class SearchSpace(abc.ABC):
         return {"name": self.name, "blocks": sorted(block_key(block) for block in self.blocks)}
 
 
-def _networks(rows: list[tuple[int, ...]], held: Sequence[Sequence[frozenset[int]]]) -> int:
-    """How many networks there are whose slots all hold what one of the rows allows.
-
-    A row gives for each slot the index of a set in ``held``. Networks are told apart slot by slot,
-    and those that agree so far go on with all rows that allow them.
-    """
-    if len(rows) == 1:
-        return math.prod(len(sets[kind]) for sets, kind in zip(held, rows[0], strict=True))
-    ways = {tuple(rows): 1}
-    for slot, sets in enumerate(held):
-        following: dict[tuple[tuple[int, ...], ...], int] = {}
-        for state, n in ways.items():
-            present = {row[slot] for row in state}
-            allowed = Counter(
-                frozenset(kind for kind in present if block in sets[kind])
-                for block in frozenset().union(*(sets[kind] for kind in present))
-            )
-            for kinds, blocks in allowed.items():
-                rest = tuple(row for row in state if row[slot] in kinds)
-                following[rest] = following.get(rest, 0) + n * blocks
-        ways = following
-    return sum(ways.values())
-
-
 def _placed(slot: Slot, values: tuple[Choice, ...]) -> Placement | None:
     block = slot.block(*values)
     if block is None:
         return None
+    if not isinstance(block, Block):
+        raise TypeError(f"A slot must hold a block or None; got a {type(block).__name__}.")
     read = 1 if slot.inputs is None else len(slot.inputs)
     if len(block.input_shapes) != read:
         raise ValueError(

@@ -19,7 +19,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakIdKeyDictionary
 
 from search_spaces.block import Block
-from search_spaces.errors import UncountedOperatorError
+from search_spaces.errors import BlockError, UncountedOperatorError
 from search_spaces.operators import FORMULAS, TracedTensor, tensors_in
 
 __all__ = ["BATCHES", "Batch", "Operation", "Trace", "build_on_meta", "symbolic_trace", "traces"]
@@ -59,6 +59,15 @@ _REVERSED = {
     "__rmatmul__": "matmul",
 }
 """Python's operators called on their right operand: as the operator, with the operands in order."""
+
+
+INSTEAD = {
+    "adaptive_avg_pool2d": "`x.mean((2, 3))`",
+    "einsum": "`matmul`",
+    "multi_head_attention_forward": "`search_spaces.layers.Attention`",
+    **dict.fromkeys(("arange", "eye", "full", "ones", "tensor", "zeros"), "a registered buffer"),
+}
+"""What to write in place of operators that are often tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +129,19 @@ def traces(block: Block) -> tuple[Trace, Trace]:
 
     Raises:
         UncountedOperatorError: The module called an operator that has no cost formula.
-        TypeError: The module returned something other than one tensor.
+        BlockError: The module could not be built or run, or returned something other than one
+            tensor with a result for each example.
     """
-    module = build_on_meta(block).eval()
-    small, large = (_trace(block, module, batch) for batch in BATCHES)
+    try:
+        module = build_on_meta(block).eval()
+        small, large = (_trace(block, module, batch) for batch in BATCHES)
+    except UncountedOperatorError as error:
+        raise UncountedOperatorError(f"{block}: {error}") from error
+    except (RuntimeError, TypeError, AttributeError, IndexError) as error:
+        raise BlockError(
+            f"{block} cannot be run on inputs of the shapes {block.input_shapes} (batch apart): "
+            f"{error}"
+        ) from error
     return small, large
 
 
@@ -144,14 +162,14 @@ def _trace(block: Block, module: nn.Module, batch: int) -> Trace:
     with torch.no_grad(), mode:
         output = module(*inputs)
     if not isinstance(output, torch.Tensor):
-        raise TypeError(f"{block} must return one tensor; it returned {type(output).__name__}.")
+        raise BlockError(f"{block} must return one tensor; it returned {type(output).__name__}.")
     if output.dim() == 0 or output.shape[0] != batch:
-        raise ValueError(
+        raise BlockError(
             f"{block} must return one result for each example; at batch {batch} it returned the "
             f"shape {tuple(output.shape)}."
         )
     if output.is_complex():
-        raise TypeError(f"{block} must return real numbers; it returned {output.dtype}.")
+        raise BlockError(f"{block} must return real numbers; it returned {output.dtype}.")
     return Trace(
         inputs=traced,
         output=mode.ref(output),
@@ -268,8 +286,10 @@ class _Tracer(TorchFunctionMode):
         if name == "to":
             args, kwargs = args[:1], {}  # The type is that of the result.
         if name not in FORMULAS:
+            instead = f" Write {INSTEAD[name]} instead." if name in INSTEAD else ""
             raise UncountedOperatorError(
-                f"Operator `{name}` has no cost formula. Known: {', '.join(sorted(FORMULAS))}."
+                f"Operator `{name}` has no cost formula.{instead} "
+                f"Known: {', '.join(sorted(FORMULAS))}."
             )
         if not changed and len(outputs) == 1 and any(outputs[0] is t for t in arguments):
             return result  # As `contiguous` does where nothing is to be done.

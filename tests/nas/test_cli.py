@@ -261,6 +261,28 @@ class TestStatus:
             assert captured.out == ""
             assert name in captured.err
 
+    @pytest.mark.parametrize("error", [ValueError("odd"), KeyError("odd")], ids=repr)
+    def test_an_architecture_that_cannot_be_priced_is_7_and_named(
+        self,
+        tiny_space: Any,
+        tmp_path: Path,
+        error: Exception,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        def fail(*_: Any) -> Any:
+            raise error
+
+        file = tmp_path / "odd.json"
+        architecture = tiny_space.decode([0] * len(tiny_space.parameters))
+        file.write_text(json.dumps(architecture.to_json()))
+        assert main(["cost", str(file)]) == 0
+        config = ", ".join(f"{key}={value}" for key, value in architecture.config.items())
+        assert f"\nconfig: {config}\n" in capsys.readouterr().out
+        monkeypatch.setattr("nas.indicators.count", fail)
+        assert main(["cost", str(file)]) == 7
+        assert f"{file} is not a network that can be priced" in capsys.readouterr().err
+
     def test_a_damaged_table_is_7_and_named(
         self, home_copy: Path, tiny_file: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -198,7 +198,11 @@ def test_what_the_data_set_decides_is_no_key_of_a_space(digits: Dataset, key: st
         ("training", "batch_size", 1),
         ("training", "learning_rate", -1e-3),
         ("training", "learning_rate", float("nan")),
+        ("training", "learning_rate", True),
+        ("training", "weight_decay", float("inf")),
+        ("training", "weight_decay", False),
         ("training", "label_smoothing", 1.0),
+        ("training", "label_smoothing", False),
         ("budgets", "macs", "many"),
         ("measurement", "certificate", 19),
         ("measurement", "threads", "two"),
@@ -218,6 +222,12 @@ def test_a_wrong_value_is_named_with_its_place(
 def test_a_name_is_one_that_a_folder_can_have(tiny_data: dict[str, Any], name: Any) -> None:
     with pytest.raises(ExperimentError, match="`name`"):
         Experiment.from_data(tiny_data | {"name": name})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31, True])
+def test_a_seed_is_one_that_every_generator_takes(tiny_data: dict[str, Any], seed: Any) -> None:
+    with pytest.raises(ExperimentError, match="`seed`"):
+        Experiment.from_data(tiny_data | {"seed": seed})
 
 
 @pytest.mark.parametrize("key", ["name", "spaces"])
@@ -261,24 +271,25 @@ def test_choices_that_make_no_network_are_an_error_of_their_space(
 
 
 @pytest.mark.parametrize(
-    ("change", "known"),
+    ("change", "key", "known"),
     [
-        ({"spaces": {"vti": {}}}, ["vit", "mbconv"]),
-        ({"search": {"objectives": ["mac"]}}, indicator_names()),
-        ({"search": {"objectives": ["latency_s"]}}, indicator_names()),
-        ({"search": {"objectives": ["latency_s@locale"]}}, ["local"]),
-        ({"search": {"sampler": "nsga"}}, ["nsga2", "nsga3", "tpe", "random"]),
-        ({"budgets": {"energy": 1}}, indicator_names()),
-        ({"task": {"dataset": "digit"}}, ["digits", "text"]),
-        ({"training": {"optimizer": "adma"}}, list(OPTIMIZERS)),
+        ({"spaces": {"vti": {}}}, "spaces", ["vit", "mbconv"]),
+        ({"search": {"objectives": ["mac"]}}, "search.objectives", indicator_names()),
+        ({"search": {"objectives": ["latency_s"]}}, "search.objectives", indicator_names()),
+        ({"search": {"objectives": ["latency_s@locale"]}}, "search.objectives", ["local"]),
+        ({"search": {"sampler": "nsga"}}, "search.sampler", ["nsga2", "nsga3", "tpe", "random"]),
+        ({"budgets": {"energy": 1}}, "budgets", indicator_names()),
+        ({"task": {"dataset": "digit"}}, "task.dataset", ["digits", "text"]),
+        ({"training": {"optimizer": "adma"}}, "training.optimizer", list(OPTIMIZERS)),
     ],
     ids=str,
 )
-def test_an_unknown_name_lists_the_known_ones(
-    tiny: Callable[..., Experiment], change: dict[str, Any], known: list[str]
+def test_an_unknown_name_says_where_it_stands_and_lists_the_known_ones(
+    tiny: Callable[..., Experiment], change: dict[str, Any], key: str, known: list[str]
 ) -> None:
     with pytest.raises(UnknownNameError) as caught:
         tiny(**change)
+    assert str(caught.value).startswith(f"experiment: `{key}`: Unknown ")
     for name in known:
         assert name in str(caught.value)
 
@@ -355,7 +366,7 @@ def test_to_toml_of_an_example_loads_as_the_same(path: Path, tmp_path: Path) -> 
 
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(
-    seed=st.integers(0, 2**31),
+    seed=st.integers(0, 2**31 - 1),
     rate=st.floats(1e-300, 1e300),
     trials=st.integers(1, 10**9),
     objectives=st.lists(st.sampled_from(indicator_names()), min_size=1, unique=True),

@@ -12,7 +12,14 @@ import pytest
 from hw_profiles import LatencyTable, local_device
 from hw_profiles.store import Store
 from nas.experiment import Experiment
-from nas.pricing import count_space, describe_table, local_pricer, measure, ready_table
+from nas.pricing import (
+    count_space,
+    describe_table,
+    local_pricer,
+    measure,
+    ready_table,
+    report_table,
+)
 from nas.splits import Dataset
 from search_spaces import CountTable, TrainingSetup, UnionSpace, block_key
 
@@ -119,6 +126,20 @@ def test_a_space_of_few_networks_has_a_table_that_is_kept(
 def test_describe_a_table_without_certificate(finished: Any) -> None:
     (table,) = Store(finished.home).local_tables().values()
     assert "has no certificate" in describe_table(replace(table, certificate=None))
+
+
+@pytest.mark.parametrize(("ratio", "warned"), [(1.0, False), (1.5, True)])
+def test_a_table_that_is_far_off_is_warned_of(
+    finished: Any, quiet: Any, ratio: float, warned: bool
+) -> None:
+    (table,) = Store(finished.home).local_tables().values()
+    measured = tuple(
+        replace(m, predicted_s=ratio * sum(m.measured_s) / 2) for m in table.certificate.measured
+    )
+    table = replace(table, certificate=replace(table.certificate, measured=measured))
+    report_table(table, quiet)
+    assert describe_table(table) in quiet.text
+    assert ("Raise `measurement.max_blocks`" in quiet.text) == warned
 
 
 def test_a_local_pricer_takes_the_table_that_holds_the_blocks(

@@ -8,7 +8,7 @@ import pytest
 
 from hw_profiles.store import Store
 from nas.candidates import Candidate
-from nas.indicators import Value
+from nas.indicators import INDICATORS, Value
 from nas.pareto import pareto_set
 from nas.quality import BITS_PER_BYTE, ERROR
 from nas.rendering import print_certificate, print_indicators, print_pareto, print_rows
@@ -23,6 +23,31 @@ def test_rows_are_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture
     (row,) = (line for line in lines if long in line)
     assert row.split() == ["a", long]
     assert any("b" in line and "2" in line for line in lines)
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+@pytest.mark.parametrize("printed", ["pareto", "indicators"])
+def test_a_narrow_terminal_cuts_nothing(
+    make_candidate: Callable[..., Candidate],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    columns: int,
+    printed: str,
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    values = {name: 1.5e6 + 1e5 * i for i, name in enumerate(INDICATORS) if name != "latency_s"}
+    if printed == "pareto":
+        print_pareto(pareto_set([make_candidate(1, 0.1, **values)]))
+    else:
+        shown = {name: Value(v, 0.9 * v, 1.1 * v, "predicted") for name, v in values.items()}
+        print_indicators(shown, TrainingSetup())
+    text = capsys.readouterr().out
+    assert "\x1b[" in text
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) > columns
+    for name in values:
+        assert (INDICATORS[name].symbol if printed == "pareto" else name) in text
 
 
 def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:
@@ -122,3 +147,16 @@ def test_a_certificate_has_a_row_for_each_family(
         assert row.split()[1] == str(score.n)
     print_certificate(replace(table, certificate=None))
     assert "No certificate" in capsys.readouterr().out
+
+
+def test_a_family_that_no_network_certifies_has_a_row_and_one_network_no_rank(
+    finished: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (table,) = Store(finished.home).local_tables().values()
+    (first, *_) = (m for m in table.certificate.measured if m.family == "vit")
+    certificate = replace(table.certificate, measured=(first,))
+    print_certificate(replace(table, certificate=certificate))
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split() for line in lines if line.strip()}
+    assert rows["mbconv"] == ["mbconv", "0", "none"]
+    assert len(rows["vit"]) == len(rows["all"]) == 9  # Without the two rank correlations.

@@ -599,10 +599,10 @@ class TestResume:
         ("change", "named"),
         [
             ({"seed": 4}, "seed"),
-            ({"training": {"epochs": 2}}, "training"),
-            ({"search": {"objectives": ["flops"]}}, "search"),
-            ({"spaces": {"vit": {}}}, "spaces"),
-            ({"budgets": {"macs": 1e9}}, "budgets"),
+            ({"training": {"epochs": 2}}, "training.epochs"),
+            ({"search": {"objectives": ["flops"]}}, "search.objectives"),
+            ({"spaces": {"vit": {}}}, "spaces.vit.depth"),
+            ({"budgets": {"macs": 1e9}}, "budgets.macs"),
         ],
         ids=str,
     )

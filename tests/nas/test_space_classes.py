@@ -186,9 +186,19 @@ def test_its_fields_are_checked_like_those_of_a_built_in_space(
         Experiment.from_data(data(reference, hiden=[3])).space(digits)
     with pytest.raises(ExperimentError, match=r"`spaces\.mine\.classes`"):
         Experiment.from_data(data(reference, classes=3)).space(digits)
+    with pytest.raises(ExperimentError, match=r"`spaces\.mine\.hidden` must list .* write \[4\]"):
+        Experiment.from_data(data(reference, hidden=4)).space(digits)
     space = Experiment.from_data(data(reference, resolution=4, sparsity=[0.0, 0.5])).space(digits)
     assert space.input_shape == (1, 4, 4)
     assert space.parameters["flat.sparsity"] == (0.0, 0.5)
+
+
+def test_fields_that_the_data_set_does_not_give_are_named(module: Path) -> None:
+    of_text = data(f"{module}:FlatSpace", resolution=8) | {"task": {"dataset": "text"}}
+    experiment = Experiment.from_data(of_text)
+    said = "FlatSpace needs `input_channels`, `classes`, which the data set text does not give"
+    with pytest.raises(ExperimentError, match=said):
+        experiment.space(experiment.load_dataset())
 
 
 def test_absolute_references(tmp_path: Path) -> None:
@@ -240,6 +250,26 @@ def test_a_run_whose_file_is_gone_says_so(
     del sys.modules[module.stem]
     assert main(["pareto", str(own_run)]) == 2
     assert f"there is no file {module}" in capsys.readouterr().err
+
+
+def test_a_run_whose_code_changed_does_not_go_on(
+    own_run: Path, module: Path, capsys: pytest.CaptureFixture[str], stub: Any
+) -> None:
+    found = json.loads((own_run / "pareto.json").read_text())
+    own = next(c for c in found["candidates"] if c["architecture"]["space"] == "flat")
+    module.write_text(SOURCE.replace("pixels, self.hidden)", "pixels, self.hidden, bias=False)"))
+    sys.modules.pop(module.stem)
+    words = ["search", str(own_run / "config.toml"), "--out", str(own_run), "--resume"]
+    assert main(words) == 2
+    assert "code of the run's blocks is not what it was" in capsys.readouterr().err
+    assert main(["cost", str(own_run), own["id"]]) == 0
+    assert "code of the run's blocks is not what it was" in capsys.readouterr().err
+    for more in ([], ["--verify-only"]):
+        if more:
+            (own_run / "exports").mkdir(exist_ok=True)
+            (own_run / "exports" / f"{own['id']}.onnx").write_bytes(b"")
+        assert main(["export", str(own_run), "--pick", own["id"], *more]) == 7
+        assert f"candidate {own['id']} do not fit" in capsys.readouterr().err
 
 
 def test_worker_processes_train_blocks_of_a_file(

@@ -180,7 +180,7 @@ def test_byte_pairs_need_a_package_that_is_named(
     text: TextDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
-    with pytest.raises(ExperimentError, match=r"pip install hwnas\[text\]"):
+    with pytest.raises(ExperimentError, match="pip install tokenizers"):
         text.check(ReaderSpace(vocabulary=(256, 333)))
 
 

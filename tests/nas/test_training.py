@@ -18,7 +18,16 @@ from nas.quality import ERROR
 from nas.run_folder import RunFolder
 from nas.splits import Split
 from nas.texts import load_text
-from search_spaces import OPTIMIZERS, SPACES, Architecture, Block, Shape, UnionSpace, chain
+from search_spaces import (
+    OPTIMIZERS,
+    SPACES,
+    Architecture,
+    Block,
+    CorruptFileError,
+    Shape,
+    UnionSpace,
+    chain,
+)
 from search_spaces.network import Network
 
 ONE = TrainingConfig(epochs=1)
@@ -216,7 +225,7 @@ def test_weights_of_another_network_do_not_load(
         weights.popitem()
     else:
         weights["another"] = torch.zeros(1)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(CorruptFileError, match=f"candidate {architecture.id} do not fit .* code"):
         training.load_network(architecture, weights)
 
 

@@ -27,7 +27,7 @@ MakeTable = Callable[..., LatencyTable]
 Seconds = Callable[[Block], float]
 OVERHEAD_S = 5e-4
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings("error::sklearn.exceptions.ConvergenceWarning")
 
 
 def networks(space: UnionSpace, n: int) -> list[Architecture]:

@@ -297,3 +297,34 @@ def test_networks_train(space: SearchSpace) -> None:
         assert output.shape == (3, 10)
         output.square().mean().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("slot", "message"),
+    [
+        (
+            Slot("width", lambda width: ViTHead(4, 8, 3, "mean")),
+            "`reads` of slot 0 must be a tuple",
+        ),  # type: ignore[arg-type]
+        (Slot(("widht",), lambda width: ViTHead(4, 8, 3, "mean")), "'widht'.*Did you mean 'width'"),
+        (Slot(("empty",), lambda width: ViTHead(4, 8, 3, "mean")), "`empty` .* has no choices"),
+    ],
+)
+def test_slots_that_read_what_is_not_there_are_refused(slot: Slot, message: str) -> None:
+    class Wrong(SearchSpace):
+        name = "wrong"
+        parameters: Mapping[str, tuple[Choice, ...]] = {"width": (8,), "empty": ()}
+        slots = (slot,)
+
+    with pytest.raises(ValueError, match=message):
+        _ = Wrong().blocks
+
+
+def test_a_slot_that_holds_no_block_is_refused() -> None:
+    class Wrong(SearchSpace):
+        name = "wrong"
+        parameters: Mapping[str, tuple[Choice, ...]] = {}
+        slots = (Slot((), lambda: torch.nn.Linear(2, 2)),)
+
+    with pytest.raises(TypeError, match="must hold a block or None; got a Linear"):
+        _ = Wrong().blocks

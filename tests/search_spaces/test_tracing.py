@@ -12,6 +12,7 @@ from torch import nn
 
 from search_spaces import (
     Block,
+    BlockError,
     ConvHead,
     CountTable,
     PatchEmbedding,
@@ -180,6 +181,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "ones": lambda: Function(lambda x: x + torch.ones(4)),
     "sine": lambda: Function(torch.sin),
     "remembers": Remembers,
+    "misfit": lambda: nn.Linear(5, 2),
     "named": lambda: Function(lambda x: torch.softmax(input=x, dim=-1)),
     "across": lambda: Function(lambda x: x.transpose(0, 1) + 1),
     "squared": lambda: Function(lambda x: x[:, 0] @ x[:, 0].transpose(0, 1) @ x[:, 0]),
@@ -286,6 +288,17 @@ def test_what_cannot_be_counted_is_refused_by_name(module: str, message: str) ->
         CountTable()[Named(module)]
 
 
+def test_errors_name_the_block_and_what_to_write_instead() -> None:
+    with pytest.raises(
+        UncountedOperatorError, match=r"^Named\(module='ones'\): .*Write a registered"
+    ):
+        CountTable()[Named("ones")]
+    with pytest.raises(
+        BlockError, match=r"Named\(module='misfit'\) cannot be run on inputs of the"
+    ):
+        CountTable()[Named("misfit")]
+
+
 @pytest.mark.parametrize(
     ("module", "message"),
     [
@@ -320,7 +333,7 @@ def test_calls_that_cannot_be_counted_are_refused(module: str, message: str) -> 
     ],
 )
 def test_a_block_returns_one_real_tensor(module: str, message: str) -> None:
-    with pytest.raises(TypeError, match=message):
+    with pytest.raises(BlockError, match=message):
         CountTable()[Named(module)]
 
 
