@@ -38,6 +38,8 @@ def check_choices(owner: Any) -> None:
         listed = isinstance(value, Sequence) and not isinstance(value, str)
         single = kind.startswith("int |") and type(value) is int
         if ("Sequence" in kind or "Staged" in kind) and not (listed or single):
+            if kind.startswith("int |"):
+                raise ValueError(f"`{item.name}` must be of type int, or list them; got {value!r}.")
             raise ValueError(
                 f"`{item.name}` must list its choices; got {value!r}, so write [{value!r}]."
             )

@@ -384,7 +384,7 @@ def test_values_that_cannot_be_are_refused(make: Any, message: str) -> None:
         ({"strides": (1, 1.5)}, r"`strides` must list values of type int; got \(1, 1.5\)"),
         ({"squeeze": (0, 1)}, "`squeeze` must list values of type bool from 0; got 0"),
         ({"resolution": ()}, "`resolution` is empty"),
-        ({"resolution": 8.5}, "`resolution` must be of type int; got 8.5"),
+        ({"resolution": 8.5}, "`resolution` must be of type int, or list them; got 8.5"),
         ({"resolution": (8, 8.5)}, "`resolution` must list values of type int"),
         ({"resolution": 0}, "`resolution` must be a number above 0; got 0"),
         ({"compound": ()}, "`compound` is empty"),

@@ -95,7 +95,6 @@ def test_one_of(value: Any) -> None:
 @pytest.mark.parametrize(
     ("family", "fields"),
     [
-        ("vit", {"resolution": 8.0}),
         ("vit", {"mlp_ratio": 4}),
         ("swin", {"depth": 2}),
         ("mbconv", {"width": 16}),
