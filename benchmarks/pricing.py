@@ -26,7 +26,7 @@ from search_spaces import (
 )
 from search_spaces.network import Network
 
-REPEATS = 5
+REPEATS = 20
 """The quickest of so many, as whatever else runs on the machine only slows it down."""
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from search_spaces.architecture import NETWORK_INPUT, Architecture
+from search_spaces.architecture import Architecture
 from search_spaces.block import Block, Shape
 from search_spaces.block_counts import BlockCounts, CountTable, gradient_needs, gradient_pattern
 from search_spaces.errors import UnknownNameError
@@ -298,36 +298,38 @@ def _walk(
     gradients: tuple[list[int], list[int]] | None,
 ) -> _Walked:
     far = _far(architecture)
-    # Inputs belong to the caller: they need no gradient, and are there throughout.
-    shapes = {NETWORK_INPUT - i: shape for i, shape in enumerate(architecture.input_shapes)}
-    size = {source: math.prod(shape) for source, shape in shapes.items()}
-    needs_grad = dict.fromkeys(size, False)
-    depths = dict.fromkeys(size, 0)
-    kept = set(size)
-    given = sum(size.values())
+    # One entry for each tensor: the inputs, the last first, then what each node puts out. Inputs
+    # belong to the caller: they need no gradient, and are there throughout.
+    first = len(architecture.input_shapes)
+    shapes = [*reversed(architecture.input_shapes), *(row.output for row in rows)]
+    size = [*map(math.prod, shapes[:first]), *(row.size for row in rows)]
+    needs_grad, depths = [False] * len(size), [0] * len(size)
+    kept = [tensor < first for tensor in range(len(size))]
+    given = sum(size[:first])
     held = train_batch * given
     new, again = gradients or ([row.counts.params for row in rows], [0] * len(rows))
-    peak = train_peak = macs = position = 0
-    for position, (node, row) in enumerate(zip(architecture.nodes, rows, strict=True)):
-        inputs = node.inputs
+    peak = train_peak = macs = 0
+    for position, row in enumerate(rows):
+        inputs = architecture.nodes[position].inputs
         alive, bits, depth = row.peak + batch * given, 0, 0
         for j, source in enumerate(inputs):
-            if shapes[source] != row.inputs[j]:
+            tensor = first + source
+            if shapes[tensor] != row.inputs[j]:
                 origin = "the network's input is" if source < 0 else f"node {source} puts out"
                 raise ValueError(
-                    f"Node {position} takes {row.inputs[j]}, but {origin} {shapes[source]}."
+                    f"Node {position} takes {row.inputs[j]}, but {origin} {shapes[tensor]}."
                 )
-            bits |= needs_grad[source] << j
-            depth = depths[source] if depths[source] > depth else depth
+            bits |= needs_grad[tensor] << j
+            depth = depths[tensor] if depths[tensor] > depth else depth
             # A block's own peak takes its inputs for different tensors, and for its own.
-            if source < 0 or source in inputs[:j]:
-                alive -= batch * size[source]
+            if source < 0 or (j and source in inputs[:j]):
+                alive -= batch * size[tensor]
         node_macs, saved, backward, backward_again, saves_input, saves_output = row.train[bits]
         macs += node_macs
         for j, source in enumerate(inputs):
-            if saves_input[j] and source not in kept:
-                kept.add(source)
-                held += train_batch * size[source]
+            if saves_input[j] and not kept[first + source]:
+                kept[first + source] = True
+                held += train_batch * size[first + source]
         if again[position] and not new[position]:
             train_alive = held + backward_again
         else:
@@ -335,19 +337,18 @@ def _walk(
         for source, last in far:
             if source < position < last:
                 if source not in inputs:
-                    alive += batch * size[source]
-                if needs_grad[source]:
-                    train_alive += train_batch * size[source]
+                    alive += batch * size[first + source]
+                if needs_grad[first + source]:
+                    train_alive += train_batch * size[first + source]
         peak = alive if alive > peak else peak
         train_peak = train_alive if train_alive > train_peak else train_peak
         held += saved - new[position]
         if saves_output:
             held += train_batch * row.size
-            kept.add(position)
-        shapes[position], size[position] = row.output, row.size
-        needs_grad[position] = bits > 0 or row.trains
-        depths[position] = depth + 1
-    return _Walked(peak, depths[position], macs, train_peak + train_batch * size[position])
+            kept[first + position] = True
+        needs_grad[first + position] = bits > 0 or row.trains
+        depths[first + position] = depth + 1
+    return _Walked(peak, depths[-1], macs, train_peak + train_batch * size[-1])
 
 
 def _far(architecture: Architecture) -> list[tuple[int, int]]:
