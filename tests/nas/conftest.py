@@ -3,6 +3,7 @@
 import copy
 import io
 import shutil
+import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -128,6 +129,12 @@ class Finished:
     folder: Path
     outcome: Outcome
     text: str
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_arrive() -> None:
+    """Ctrl-C is ignored in what a shell puts in the background; here it is what is tested."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
