@@ -145,7 +145,7 @@ def count(
     params, weights, inactive, indices = (
         total[name] for name in ("params", "weights", "inactive_params", "indices")
     )
-    shares = any([node.tie is not None or node.shared for node in architecture.nodes])  # noqa: C419
+    shares = any(node.tie is not None or node.shared for node in architecture.nodes)
     for node, row in zip(architecture.nodes, rows, strict=True) if shares else ():
         if node.tie is not None:
             params -= row.counts.params

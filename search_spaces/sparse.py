@@ -6,12 +6,12 @@ The theoretical cost falls with the level; a dense kernel multiplies by the zero
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from search_spaces.architecture import Choice
+from search_spaces.architecture import Choice, SharedWeight
 from search_spaces.block import Block, Shape, block_from_key, block_key
 from search_spaces.space import Placement, SearchSpace, Slot
 from search_spaces.union import UnionSpace
@@ -189,20 +189,20 @@ def _sparse(slot: Slot, sharers: set[Placement], owned: bool) -> Slot:
         dense = slot.block(*chosen)
         if dense is None or not level or owned:
             return dense
-        shared = slot.shared(*chosen) if slot.shared is not None else ()
-        if any(placed.block == dense and placed.shared == shared for placed in sharers):
+        if any(p.block == dense and p.shared == shared(*values) for p in sharers):
             return dense
         return SparseBlock(block_key(dense), float(level))
 
-    def without_level(
-        function: Callable[..., object] | None,
-    ) -> Callable[..., object] | None:
-        return None if function is None else lambda *values: function(*values[:-1])
+    def tie(*values: Choice) -> int | None:
+        return slot.tie(*values[:-1]) if slot.tie is not None else None
+
+    def shared(*values: Choice) -> tuple[SharedWeight, ...]:
+        return slot.shared(*values[:-1]) if slot.shared is not None else ()
 
     return Slot(
         (*slot.reads, "sparsity"),
         block,
         slot.inputs,
-        without_level(slot.tie),  # type: ignore[arg-type]
-        without_level(slot.shared),  # type: ignore[arg-type]
+        slot.tie and tie,
+        slot.shared and shared,
     )

@@ -18,6 +18,7 @@ from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward
 from search_spaces.trunk import ViTHead, unread_pixels
 from search_spaces.validation import (
+    check_at_most,
     check_choices,
     check_items,
     check_multiple,
@@ -51,11 +52,7 @@ class PatchStem(Block):
 
     def __post_init__(self) -> None:
         check_whole(self, "channels", "resolution", "patch_size", "width")
-        if self.patch_size > self.resolution:
-            raise ValueError(
-                f"`patch_size` must not exceed `resolution`; got {self.patch_size} "
-                f"and {self.resolution}."
-            )
+        check_at_most(self, "patch_size", "resolution")
 
     @property
     def remark(self) -> str | None:

@@ -17,6 +17,7 @@ from search_spaces.block import Block, Shape
 from search_spaces.space import SearchSpace, Slot
 from search_spaces.transformer import FeedForward, SelfAttention, head_features
 from search_spaces.validation import (
+    check_at_most,
     check_choices,
     check_items,
     check_one_of,
@@ -88,11 +89,7 @@ class PatchEmbedding(Block):
     def __post_init__(self) -> None:
         check_whole(self, "channels", "resolution", "patch_size", "width")
         check_type(self, bool, "class_token")
-        if self.patch_size > self.resolution:
-            raise ValueError(
-                f"`patch_size` must not exceed `resolution`; got {self.patch_size} "
-                f"and {self.resolution}."
-            )
+        check_at_most(self, "patch_size", "resolution")
 
     @property
     def tokens(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 __all__ = [
+    "check_at_most",
     "check_choices",
     "check_items",
     "check_multiple",
@@ -76,6 +77,13 @@ def check_whole(owner: Any, *names: str) -> None:
     """Raises ValueError unless each named field is a single whole number above zero."""
     check_positive(owner, *names)
     check_type(owner, int, *names)
+
+
+def check_at_most(owner: Any, name: str, limit: str) -> None:
+    """Raises ValueError if field ``name`` is above field ``limit``."""
+    value, most = getattr(owner, name), getattr(owner, limit)
+    if value > most:
+        raise ValueError(f"`{name}` must not exceed `{limit}`; got {value} and {most}.")
 
 
 def check_multiple(owner: Any, name: str, divisor: str) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from hw_profiles.measurement import time_networks
 from hw_profiles.onnx_graph import INPUT_NAME, write_onnx
 from hw_profiles.runtime import OnnxRuntimeCpu, session
 from hw_profiles.timing import Visit
@@ -156,9 +157,11 @@ def test_outputs_of_its_onnx_graph_are_those_of_pytorch(space_class: Any, batch:
         np.testing.assert_allclose(output, network(images).numpy(), atol=1e-5)
 
 
-def test_the_runtime_runs_it(space_class: Any) -> None:
+def test_it_is_timed(space_class: Any) -> None:
     space = space_class(1, 8, 10)
-    OnnxRuntimeCpu().prepare(space.decode([0] * len(space.parameters)))()
+    network = space.decode([0] * len(space.parameters))
+    ((first, second),), _ = time_networks([network], OnnxRuntimeCpu())
+    assert all(0 < v.p10 <= v.p50 <= v.p90 and v.n >= 12 for v in (first, second))
 
 
 def test_it_is_searched_and_exported_from_the_command_line(
