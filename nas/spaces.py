@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import inspect
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.errors import ExperimentError
 from nas.splits import Dataset
 from search_spaces import SearchSpace, SparseSpace
+from search_spaces.validation import choice_fields
 
 __all__ = ["make_space", "nearest"]
 
@@ -58,8 +57,8 @@ def make_space(
             f"`spaces.{name}`: {cls.__name__} needs `{'`, `'.join(missing)}`, which the data set "
             f"{dataset.name} does not give; set them, or take another `task.dataset`."
         )
-    for key in _listed(cls):
-        if key in given and not isinstance(given[key], tuple):
+    for key, single in choice_fields(cls).items():
+        if key in given and not single and not isinstance(given[key], tuple):
             raise ExperimentError(
                 f"`spaces.{name}.{key}` must list its choices; got {given[key]!r}, so write "
                 f"[{given[key]!r}]."
@@ -78,16 +77,6 @@ def nearest(key: str, known: Sequence[str]) -> str:
     """A question whether the most similar of the known keys was meant, if one is similar."""
     near = difflib.get_close_matches(key, known, n=1)
     return f" Did you mean `{near[0]}`?" if near else ""
-
-
-def _listed(cls: type[SearchSpace]) -> list[str]:
-    """Fields of a class that are annotated as a sequence, and as nothing else."""
-    if not dataclasses.is_dataclass(cls):
-        return []
-    kinds = {
-        field.name: re.sub(r"\[.*\]", "", str(field.type)) for field in dataclasses.fields(cls)
-    }
-    return [name for name, kind in kinds.items() if kind.rpartition(".")[2] == "Sequence"]
 
 
 def _tuples(value: Any) -> Any:

@@ -17,6 +17,7 @@ __all__ = [
     "check_positive",
     "check_type",
     "check_whole",
+    "choice_fields",
 ]
 
 
@@ -29,21 +30,30 @@ def _values(owner: Any, name: str) -> Sequence[Any]:
     return (value,)
 
 
-def check_choices(owner: Any) -> None:
-    """Raises ValueError unless each field of a space that is annotated as a sequence is one.
+def choice_fields(cls: type) -> dict[str, bool]:
+    """Fields of a space's class that list choices, each with whether a single int will do too.
 
-    Those annotated ``int | Sequence[int]`` may be a single int too.
+    They are told by their annotation: as a sequence, or as ``int | Sequence[int]``.
     """
-    for item in dataclasses.fields(owner):
-        value, kind = getattr(owner, item.name), str(item.type)
-        listed = isinstance(value, Sequence) and not isinstance(value, str)
-        single = kind.startswith("int |") and type(value) is int
-        if ("Sequence" in kind or "Staged" in kind) and not (listed or single):
-            if kind.startswith("int |"):
-                raise ValueError(f"`{item.name}` must be of type int, or list them; got {value!r}.")
+    if not dataclasses.is_dataclass(cls):
+        return {}
+    kinds = {field.name: str(field.type) for field in dataclasses.fields(cls)}
+    listed = {n: kind for n, kind in kinds.items() if "Sequence" in kind or "Staged" in kind}
+    return {name: kind.startswith("int |") for name, kind in listed.items()}
+
+
+def check_choices(owner: Any) -> None:
+    """Raises ValueError unless each of a space's :func:`choice_fields` lists choices."""
+    for name, single in choice_fields(type(owner)).items():
+        value = getattr(owner, name)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            continue
+        if not single:
             raise ValueError(
-                f"`{item.name}` must list its choices; got {value!r}, so write [{value!r}]."
+                f"`{name}` must list its choices; got {value!r}, so write [{value!r}]."
             )
+        if type(value) is not int:
+            raise ValueError(f"`{name}` must be of type int, or list them; got {value!r}.")
 
 
 def check_positive(owner: Any, *names: str) -> None:
