@@ -15,7 +15,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hw_profiles.onnx_graph import input_names, write_onnx
-from hw_profiles.runtime import random_inputs, session
+from hw_profiles.onnxruntime_cpu import session
+from hw_profiles.runtime import random_inputs
 from search_spaces import SPACES, Architecture, CountTable, SearchSpace, SparseSpace, count
 from search_spaces.network import Network
 

@@ -15,20 +15,17 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 import numpy as np
 
-from hw_profiles import OnnxRuntimeCpu
-from hw_profiles.certificate import Measured, Score, score
-from hw_profiles.measurement import (
-    COPIES,
-    measure_table,
-    plan_measurement,
-    time_networks,
-    with_copies,
-)
+from hw_profiles.certificate import Score, score
+from hw_profiles.measurement import measure_table, time_networks, whole
+from hw_profiles.onnxruntime_cpu import OnnxRuntimeCpu
+from hw_profiles.plan import COPIES, plan_measurement, with_copies
+from hw_profiles.timing import Visit
+from predictors import TablePredictor
 from search_spaces import (
     Architecture,
     Block,
@@ -54,7 +51,7 @@ def main() -> None:
 
     alone_jobs = [Architecture("alone", {}, chain([block])) for block in space.blocks]
     visits, _ = time_networks([None, *alone_jobs], runtime)
-    seconds = [scale * float(np.mean([v.p10 for v in pair])) for pair in visits]
+    seconds = [scale * _ratio(pair) for pair in visits]
     empty = seconds[0]
     alone = dict(zip(space.blocks, np.subtract(seconds[1:], empty), strict=True))
 
@@ -67,7 +64,7 @@ def main() -> None:
     }
     pairs = [network for block, copies in repeated.items() for network in (hosts[block], copies)]
     visits, _ = time_networks(pairs, runtime)
-    ratios = [float(np.mean([v.p10 for v in pair])) for pair in visits]
+    ratios = list(map(_ratio, visits))
     for position, block in enumerate(repeated):
         more = ratios[2 * position + 1] - ratios[2 * position]
         marginal[block] = scale * more / COPIES
@@ -76,22 +73,21 @@ def main() -> None:
     known = set(fitted.conditions["fitted"])
     drawn = {a.id: a for a in map(space.decode, space.random_codes(20 * options.networks, rng))}
     networks = [a for a in drawn.values() if a.id not in known][: options.networks]
-    visits, _ = time_networks(networks, runtime)
-    measured = [tuple(scale * v.p10 for v in pair) for pair in visits]
+    visits, _ = time_networks(networks, runtime, visits=2)
 
     def total(base: float, time_of: Callable[[Block], float]) -> list[float]:
         return [base + sum(time_of(block) for block in a.blocks) for a in networks]
 
+    predictor = TablePredictor(fitted, counts)
     predictions = {
         "alone": total(empty, lambda block: float(alone[block])),
         "marginal": total(empty, lambda block: float(marginal[block])),
-        "fitted": total(fitted.overhead.value_s, lambda block: fitted[block].value_s),
+        "fitted": [predictor.price(a).value for a in networks],
     }
     scores: dict[str, dict[str, Score]] = {}
     for method, predicted in predictions.items():
         rows = [
-            Measured(a.id, a.space, p, (m[0], m[1]))
-            for a, p, m in zip(networks, predicted, measured, strict=True)
+            whole(a, p, pair, scale) for a, p, pair in zip(networks, predicted, visits, strict=True)
         ]
         families = sorted({row.family for row in rows})
         scores[method] = {f: score([r for r in rows if r.family == f]) for f in families}
@@ -105,6 +101,11 @@ def main() -> None:
             print(f"{method:9} {family:7} {s.n:4} {s.bias:+7.1%} {s.mape:6.1%} {s.within_5:6.0%}"
                   f" {s.within_10:6.0%} {s.tau:6.3f}        {s.aa_within_5:6.0%}"
                   f" {s.aa_within_10:6.0%} {s.aa_tau:6.3f}")  # fmt: skip
+
+
+def _ratio(visits: Sequence[Visit]) -> float:
+    """What a table stores of a network: the mean over its visits."""
+    return float(np.mean([v.ratio(0.1) for v in visits]))
 
 
 def _host(block: Block, networks: tuple[Architecture, ...]) -> Architecture:

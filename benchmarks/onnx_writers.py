@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from hw_profiles import OnnxRuntimeCpu
 from hw_profiles.onnx_graph import INPUT_NAME, write_onnx
-from hw_profiles.runtime import session
+from hw_profiles.onnxruntime_cpu import OnnxRuntimeCpu, session
 from hw_profiles.timing import on_one_core, prepare_reference, visit
 from search_spaces import MBConvSpace, UnionSpace, ViTSpace
 from search_spaces.network import Network
@@ -35,7 +34,8 @@ def main() -> None:
     options = parser.parse_args()
     logging.disable(logging.WARNING)  # The exporter warns of packages that it does without.
     space = UnionSpace([ViTSpace(), MBConvSpace()])
-    reference = prepare_reference(OnnxRuntimeCpu())
+    runtime = OnnxRuntimeCpu()
+    reference = prepare_reference(runtime)
     rows: list[dict[str, Any]] = []
     for codes in space.random_codes(options.networks, np.random.default_rng(0)):
         architecture = space.decode(codes)
@@ -54,8 +54,8 @@ def main() -> None:
         one = {INPUT_NAME: batch[:1]}
         with on_one_core():
             times = [
-                np.mean([visit(partial(run, None, one), reference).p10 for _ in range(3)])
-                for run in runs
+                np.mean([visit(once, reference, runtime).ratio(0.1) for _ in range(3)])
+                for once in (partial(run, None, one) for run in runs)
             ]
         rows.append(
             {

@@ -1,23 +1,27 @@
-"""Devices, runtimes, and latency tables that say how wrong they are."""
+"""Devices, runtimes, and tables that say how wrong they are."""
 
 from hw_profiles.certificate import Certificate, Measured, Score
-from hw_profiles.device import Device, local_device
-from hw_profiles.runtime import RUNTIMES, OnnxRuntimeCpu, Run, Runtime, Setting
-from hw_profiles.table import LatencyTable, MissingBlockError, Timing, space_digest
+from hw_profiles.device import Device, gpu_device, local_device
+from hw_profiles.quantity import QUANTITIES, Quantity
+from hw_profiles.runtime import RUNTIMES, Run, Runtime, Setting, make_runtime
+from hw_profiles.table import BlockTable, Entry, MissingBlockError, space_digest
 
 __all__ = [
+    "QUANTITIES",
     "RUNTIMES",
+    "BlockTable",
     "Certificate",
     "Device",
-    "LatencyTable",
+    "Entry",
     "Measured",
     "MissingBlockError",
-    "OnnxRuntimeCpu",
+    "Quantity",
     "Run",
     "Runtime",
     "Score",
     "Setting",
-    "Timing",
+    "gpu_device",
     "local_device",
+    "make_runtime",
     "space_digest",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -19,24 +20,39 @@ class Measured:
     Attributes:
         architecture: Its id.
         family: Name of its space.
-        predicted_s: What the table says.
-        measured_s: Two independent measurements.
+        predicted: What the table says, in its quantity's unit.
+        measured: Two independent measurements of it.
+        tail: Median, 90 % and 99 % quantile of all runs, without the reference: the machine's drift
+            is in them.
+        n: Runs.
     """
 
     architecture: str
     family: str
-    predicted_s: float
-    measured_s: tuple[float, float]
+    predicted: float
+    measured: tuple[float, float]
+    tail: tuple[float, float, float]
+    n: int
+
+    def __post_init__(self) -> None:
+        values = (self.predicted, *self.measured, *self.tail)
+        if len(values) != 6 or not all(map(math.isfinite, values)) or min(values) < 0:
+            raise ValueError(
+                f"Network {self.architecture} of the certificate must have a prediction, two "
+                f"measurements and three quantiles, finite and at least 0; got {values}."
+            )
+        if not all(self.measured):
+            raise ValueError(f"Network {self.architecture} cannot have been measured at 0.")
 
     @property
     def error(self) -> float:
         """Predicted over the mean measured, less one."""
-        return self.predicted_s / float(np.mean(self.measured_s)) - 1
+        return self.predicted / float(np.mean(self.measured)) - 1
 
     @property
     def repeat_error(self) -> float:
         """Second measurement over the first, less one: the A/A figure."""
-        return self.measured_s[1] / self.measured_s[0] - 1
+        return self.measured[1] / self.measured[0] - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +64,9 @@ class Score:
         bias: Mean relative error.
         mape: Mean absolute relative error.
         within_5: Share within ±5 %.
+        within_5_low: Lower end of its one-sided 95 % interval (Clopper & Pearson 1934).
         within_10: Share within ±10 %.
-        within_10_low: Lower end of its one-sided 95 % interval (Clopper & Pearson 1934).
+        within_10_low: Likewise the lower end.
         tau: Kendall rank correlation of predicted and measured.
         aa_within_5: Share of networks whose second measurement is within ±5 % of the first.
         aa_within_10: Likewise ±10 %.
@@ -61,6 +78,7 @@ class Score:
     bias: float
     mape: float
     within_5: float
+    within_5_low: float
     within_10: float
     within_10_low: float
     tau: float
@@ -94,6 +112,35 @@ class Certificate:
         families = self.families
         return families.get(family, families["all"]).quantile_95
 
+    def of_family(self, family: str) -> tuple[Measured, ...]:
+        """Its networks of a family; all of them where it has none of that."""
+        return tuple(m for m in self.measured if m.family == family) or self.measured
+
+    def probability_within(self, predicted: float, limit: float, family: str) -> float:
+        """Probability that a network of a family, by its predicted value, stays within a limit.
+
+        Of the networks of the certificate the share whose error would leave it there, with half a
+        network added on either side, since none of n is not never.
+        """
+        errors = np.array([m.error for m in self.of_family(family)])
+        kept = int((predicted / (1 + errors) <= limit).sum())
+        return (kept + 0.5) / (len(errors) + 1)
+
+    def tail_factor(self, position: int, family: str) -> tuple[float, float, float]:
+        """What a network's predicted value is multiplied by for a quantile of its runs.
+
+        Args:
+            position: Into :attr:`Measured.tail`.
+            family: Of the network.
+
+        Returns:
+            The median of measured quantile over predicted value, and the ends of the range that
+            95 % of the networks are in.
+        """
+        factors = [m.tail[position] / m.predicted for m in self.of_family(family)]
+        low, middle, high = (float(q) for q in np.quantile(factors, (0.025, 0.5, 0.975)))
+        return middle, low, high
+
     def to_json(self) -> dict[str, Any]:
         """The raw figures and the scores."""
         return asdict(self) | {"families": {k: asdict(v) for k, v in self.families.items()}}
@@ -102,7 +149,7 @@ class Certificate:
     def from_json(cls, data: Mapping[str, Any]) -> Certificate:
         """Reads back what :meth:`to_json` wrote; the scores are computed anew."""
         measured = tuple(
-            Measured(**(dict(item) | {"measured_s": tuple(item["measured_s"])}))
+            Measured(**(dict(item) | {key: tuple(item[key]) for key in ("measured", "tail")}))
             for item in data["measured"]
         )
         return cls(data["date"], data["seed"], measured)
@@ -120,22 +167,21 @@ def score(measured: Sequence[Measured]) -> Score:
     error = np.array([m.error for m in measured])
     repeat = np.abs([m.repeat_error for m in measured])
     absolute = np.abs(error)
-    within = int((absolute <= 0.10).sum())
+    within_5, within_10 = (int((absolute <= limit).sum()) for limit in (0.05, 0.10))
     return Score(
         n=len(measured),
         bias=float(error.mean()),
         mape=float(absolute.mean()),
-        within_5=float((absolute <= 0.05).mean()),
-        within_10=within / len(measured),
-        within_10_low=_lower_bound(within, len(measured)),
+        within_5=within_5 / len(measured),
+        within_5_low=_lower_bound(within_5, len(measured)),
+        within_10=within_10 / len(measured),
+        within_10_low=_lower_bound(within_10, len(measured)),
         tau=kendall_tau(
-            [m.predicted_s for m in measured], [float(np.mean(m.measured_s)) for m in measured]
+            [m.predicted for m in measured], [float(np.mean(m.measured)) for m in measured]
         ),
         aa_within_5=float((repeat <= 0.05).mean()),
         aa_within_10=float((repeat <= 0.10).mean()),
-        aa_tau=kendall_tau(
-            [m.measured_s[0] for m in measured], [m.measured_s[1] for m in measured]
-        ),
+        aa_tau=kendall_tau([m.measured[0] for m in measured], [m.measured[1] for m in measured]),
         quantile_95=float(np.quantile(absolute, 0.95)),
     )
 

@@ -13,7 +13,18 @@ from search_spaces import SearchSpace
 
 __all__ = ["counting_code", "timing_code"]
 
-GRAPHS = ("onnx_*.py", "runtime.py", "timing.py")
+RUN = (
+    "onnx_*.py",
+    "quantization.py",
+    "runtime.py",
+    "cpu_runtime.py",
+    "*_cpu.py",
+    "cuda_graph.py",
+    "timing.py",
+    "gauge.py",
+    "energy.py",
+)
+"""How networks are written, run, and timed or metered."""
 
 
 def counting_code(space: SearchSpace | None = None) -> str:
@@ -28,7 +39,7 @@ def counting_code(space: SearchSpace | None = None) -> str:
 def timing_code(space: SearchSpace) -> str:
     """Digest of what timings follow from: the blocks and how their graphs are written and run."""
     folder = Path(__file__).parent
-    return _digest([*_block_files(space), *(path for name in GRAPHS for path in folder.glob(name))])
+    return _digest([*_block_files(space), *(path for name in RUN for path in folder.glob(name))])
 
 
 def _block_files(space: SearchSpace | None) -> set[Path]:

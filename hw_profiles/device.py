@@ -1,4 +1,4 @@
-"""Which machine this is, as far as it decides how fast a network runs."""
+"""Which device this is, as far as it decides how fast a network runs."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hw_profiles.errors import UnavailableError
 from hw_profiles.files import canonical_json, sha256_of
 
-__all__ = ["Device", "local_device"]
+__all__ = ["Device", "gpu_device", "local_device"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +20,12 @@ class Device:
 
     Attributes:
         name: Model, as the maker calls it.
-        machine: Instruction set (``"x86_64"``).
-        cores: Logical cores that this process may use.
-        memory_bytes: Main memory.
-        features: Digest of the instruction-set extensions, which choose a runtime's kernels.
+        machine: Instruction set (``"x86_64"``, ``"sm_90"``).
+        cores: Logical cores that this process may use; of a GPU, its multiprocessors.
+        memory_bytes: Main memory; of a GPU, its own.
+        features: Digest of the instruction-set extensions, which choose a runtime's kernels; of a
+            GPU, of what its driver tells of it.
+        kind: ``"cpu"`` or ``"gpu"``.
     """
 
     name: str
@@ -30,11 +33,17 @@ class Device:
     cores: int
     memory_bytes: int
     features: str
+    kind: str = "cpu"
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The fields that a latency table is bound to; memory may vary without harm."""
+        """The fields that a table is bound to; memory and free cores may vary without harm."""
         return {"name": self.name, "machine": self.machine, "features": self.features}
+
+    def differences(self, other: Device) -> dict[str, tuple[Any, Any]]:
+        """Fields of :attr:`identity` in which another device differs: (this one's, the other's)."""
+        own, others = self.identity, other.identity
+        return {key: (own[key], others[key]) for key in own if own[key] != others[key]}
 
     def to_json(self) -> dict[str, Any]:
         """Every field."""
@@ -42,7 +51,7 @@ class Device:
 
 
 def local_device() -> Device:
-    """The machine this process runs on."""
+    """The processor that this process runs on."""
     fields: dict[str, str] = {}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -58,4 +67,32 @@ def local_device() -> Device:
         else os.cpu_count() or 1,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         features=sha256_of(canonical_json(sorted(features.split())))[:12],
+    )
+
+
+def gpu_device(index: int = 0) -> Device:
+    """A CUDA device.
+
+    Args:
+        index: Which one.
+
+    Raises:
+        UnavailableError: There is none.
+    """
+    import torch
+
+    if not torch.cuda.is_available():
+        raise UnavailableError(
+            "No CUDA device is here. Shipped profiles of GPUs can be priced with; tables of a GPU "
+            "are measured on a machine that has it."
+        )
+    found = torch.cuda.get_device_properties(index)
+    told = [found.name, found.major, found.minor, found.multi_processor_count, found.L2_cache_size]
+    return Device(
+        name=found.name,
+        machine=f"sm_{found.major}{found.minor}",
+        cores=found.multi_processor_count,
+        memory_bytes=found.total_memory,
+        features=sha256_of(canonical_json(told))[:12],
+        kind="gpu",
     )

@@ -59,19 +59,36 @@ def read_json(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: There is none.
-        CorruptFileError: It is not JSON, or holds NaN or infinity; the message names the file.
+        CorruptFileError: It is not JSON, or holds NaN or infinity; the message names the file, and
+            the place in it.
     """
-
-    def refuse(token: str) -> None:
-        raise CorruptFileError(f"{path} holds {token}, which is not a number that JSON knows.")
+    odd: list[str] = []
 
     def number(token: str) -> float:
         value = float(token)
         if not math.isfinite(value):
-            refuse(token)
+            odd.append(token)
         return value
 
     try:
-        return json.loads(path.read_bytes(), parse_constant=refuse, parse_float=number)
+        data = json.loads(path.read_bytes(), parse_constant=number, parse_float=number)
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CorruptFileError(f"{path} is not JSON: {error}.") from error
+    if odd:
+        place = ", ".join(["", *_place_of_odd([data])[1:]])
+        raise CorruptFileError(f"{path}{place}: {odd[0]} is not a number that JSON knows.")
+    return data
+
+
+def _place_of_odd(data: Any) -> list[str]:
+    """The keys and positions that lead to the first number that is NaN or infinite."""
+    if isinstance(data, dict):
+        items = list(data.items())
+    else:
+        items = list(enumerate(data)) if isinstance(data, list) else []
+    for key, value in items:
+        if isinstance(value, float) and not math.isfinite(value):
+            return [str(key)]
+        if place := _place_of_odd(value):
+            return [str(key), *place]
+    return []

@@ -1,108 +1,48 @@
-"""Making a latency table: which networks to time, and what they say of their blocks.
+"""Making a table of a space's blocks: planned, timed, solved and certified.
 
 A block timed alone is not the block inside a network: the runtime lays out memory anew at its
 edges and a run has a fixed cost. So only whole networks are timed. Each block stands in a short
-network of the space, and, where its output can be its own input, in one with further copies of it;
-some whole networks of the space are timed as well. Every timing is then one equation
-
-    time(network) = overhead + sum of time(block) over its blocks,
-
-and the block times are the Gaussian posterior of all of them together: the rows weighted by their
-relative noise, with a weak prior around a fit of operators, MACs and memory traffic (Bishop 2006,
-section 3.3). What no network can tell apart (a stem and the head that always follows) is
-shared between them as the prior does, and does not matter to any sum.
+network of the space, and, where its output can be its own input, in one with further copies of it,
+whose weights are their own; some whole networks of the space are timed as well. What each block
+adds follows from all of them together (:mod:`hw_profiles.solver`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hw_profiles.cache import WEIGHT_BYTES, Weights
 from hw_profiles.certificate import Certificate, Measured
 from hw_profiles.code import timing_code
-from hw_profiles.device import Device, local_device
-from hw_profiles.runtime import Run, Runtime
-from hw_profiles.table import LatencyTable, Timing, space_digest
-from hw_profiles.timing import REFERENCES, Clock, Visit, on_one_core, prepare_reference, visit
-from search_spaces import Architecture, Block, CountTable, Node, SearchSpace, block_key
+from hw_profiles.files import sha256_of
+from hw_profiles.gauge import Gauge, MakeGauge, Stopwatch
+from hw_profiles.journal import Journal
+from hw_profiles.plan import Plan, features, plan_measurement
+from hw_profiles.quantity import quantity
+from hw_profiles.runtime import Runtime
+from hw_profiles.solver import design_of, solve
+from hw_profiles.table import BlockTable, Entry, space_digest
+from hw_profiles.timing import REFERENCES, Visit
+from search_spaces import Architecture, Block, CountTable, SearchSpace, block_key
+from search_spaces.space_fields import space_fields
 
-__all__ = ["Plan", "certify", "estimate_s", "measure_table", "plan_measurement", "time_networks"]
+__all__ = ["certificate_networks", "certify", "estimate_s", "measure_table", "time_networks"]
 
 Progress = Callable[[int, int, float], None]
-"""Told the networks done, all of them, and the seconds that remain."""
+"""Told the visits done, all of them, and the seconds that remain."""
 
-COPIES = 3
-HOST_TRIES = 48
-MAX_BLOCKS = 400
-VISITS = 2
 PILOT = 6
 DRAWS = 20
 """Random networks drawn for each one that a certificate needs, repeats and fitted ones apart."""
-PRIOR_SPREAD = 0.5
-"""One standard deviation of the prior of a block's time, relative."""
-NOISE_FLOOR = 0.01
-"""Least relative standard deviation of a timing: what the sum itself leaves out."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be timed.
-
-    Attributes:
-        blocks: The blocks that the table will hold.
-        unmeasured: Blocks of the space that are left to a predictor.
-        networks: Whole networks to time. Those drawn at random may hold unmeasured blocks, which
-            are fitted too but too rarely seen to be entered.
-    """
-
-    blocks: tuple[Block, ...]
-    unmeasured: tuple[Block, ...]
-    networks: tuple[Architecture, ...]
-
-
-def plan_measurement(
-    space: SearchSpace,
-    counts: CountTable,
-    *,
-    max_blocks: int = MAX_BLOCKS,
-    whole: int = 40,
-    seed: int = 0,
-) -> Plan:
-    """Chooses the networks that show what each block of a space costs.
-
-    Args:
-        space: Whose blocks to measure.
-        counts: Counts of its blocks.
-        max_blocks: Above this many blocks a sample is measured, spread over type and size.
-        whole: Random networks of the space that are timed too.
-        seed: Of every random choice.
-    """
-    rng = np.random.default_rng(seed)
-    chosen = _spread_sample(space.blocks, counts, max_blocks)
-    networks: dict[str, Architecture] = {}
-    macs = np.array([counts[block].macs.at(1) for block in space.blocks] + [0])
-    for index in chosen:
-        host = _cheapest_host(space, int(index), macs, rng)
-        networks.setdefault(host.id, host)
-        repeated = with_copies(host, space.blocks[index], counts, COPIES)
-        if repeated is not None:
-            networks.setdefault(repeated.id, repeated)
-    drawn = {a.id: a for a in map(space.decode, space.random_codes(2 * whole, rng))}
-    others = [architecture for key, architecture in drawn.items() if key not in networks]
-    # In a small space half of what is left is left for the certificate.
-    networks |= {a.id: a for a in others[: min(whole, len(others) // 2)]}
-    wanted = {space.blocks[i] for i in chosen}
-    return Plan(
-        blocks=tuple(block for block in space.blocks if block in wanted),
-        unmeasured=tuple(block for block in space.blocks if block not in wanted),
-        networks=tuple(networks.values()),
-    )
+QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
+MAX_DRIFT, MAX_REPEAT = 1.5, 0.1
+"""Range of the reference, and 90 % quantile of the difference between two visits, above which a
+table is called noisy."""
 
 
 def measure_table(
@@ -110,275 +50,324 @@ def measure_table(
     runtime: Runtime,
     counts: CountTable,
     *,
+    of: str = "latency_s",
     plan: Plan | None = None,
     progress: Progress | None = None,
-    clock: Clock = time.perf_counter,
-) -> LatencyTable:
+    journal: Journal | None = None,
+    make_gauge: MakeGauge = Stopwatch,
+    beside: Callable[[Block], float] | None = None,
+) -> BlockTable:
     """Measures the blocks of a space on this machine; the table has no certificate yet.
 
     Args:
         space: Whose blocks to measure.
-        runtime: Prepares the networks; its setting becomes the table's.
+        runtime: Prepares and times the networks; its setting becomes the table's.
         counts: Counts of the space's blocks.
+        of: Which quantity, of those that are timed.
         plan: What to time; :func:`plan_measurement` with its defaults when absent.
         progress: Called after each visit.
-        clock: Monotonic seconds.
+        journal: Keeps each visit, and holds those of a measurement that was interrupted.
+        make_gauge: How networks are visited; by the clock unless the quantity is an energy.
+        beside: Another quantity of any block that this one goes with, as energy goes with seconds.
+            Then blocks that no network held are entered too, with what it says of them and no runs.
     """
-    plan = plan or plan_measurement(space, counts)
+    journal = Journal() if journal is None else journal
+    plan = (plan or plan_measurement(space, counts)).of(quantity(of))
     jobs: list[Architecture | None] = [None, *plan.networks]
-    visits, core = time_networks(jobs, runtime, progress=progress, clock=clock)
-    return _solve(space, plan, visits, counts, runtime, local_device(), core)
+    visits, core, gauge = _visit_networks(
+        jobs, runtime, None, progress, journal, phase="table", make_gauge=make_gauge
+    )
+    held = {block for network in plan.networks for block in network.blocks}
+    unheld = (block for block in plan.unmeasured if block in held or beside is not None)
+    blocks = (*plan.blocks, *unheld)
+    entered = plan.blocks if beside is None else blocks
+    observed = {
+        name: np.array([np.mean([v.ratio(q) for v in job]) for job in visits])
+        for name, q in ({"value": gauge.quantile} | QUANTILES).items()
+    }
+    pairs = [[v.ratio(gauge.quantile) for v in job[:2]] for job in visits if job[1:]]
+    repeats = np.array([np.log(second / first) for first, second in pairs])
+    # Of a mean over the visits: the difference of two has twice the variance of one.
+    noise = float(np.median(np.abs(repeats)) * 1.48 / np.sqrt(2 * runtime.effort.visits))
+    sizes = features(blocks, counts, runtime.setting.batch)
+    types = [type(block).__qualname__ for block in blocks]
+    if beside is not None:
+        sizes = np.column_stack([[beside(block) for block in blocks], sizes])
+        types = [""] * len(blocks)  # What a type does to seconds, it has done to them already.
+    weights = [Weights.of(job, counts) for job in jobs]
+    solution = solve(
+        design_of(jobs, blocks),
+        observed,
+        sizes,
+        types,
+        noise,
+        WEIGHT_BYTES[runtime.setting.dtype] * np.array([w.elements for w in weights], dtype=float),
+        np.array([w.tensors for w in weights], dtype=float),
+    )
+    references = np.array([v.reference_s for job in visits for v in job])
+    reference_s = float(np.median(references))
+    drift = float(np.quantile(references, 0.95) / np.quantile(references, 0.05))
+    repeat = float(np.quantile(np.abs(np.expm1(repeats)), 0.9))
+    runs: dict[Block | None, int] = {None: sum(v.n for job in visits for v in job)}
+    for network, job in zip(plan.networks, visits[1:], strict=True):
+        for block in set(network.blocks):
+            runs[block] = runs.get(block, 0) + sum(v.n for v in job)
+
+    def entry(index: int, block: Block | None) -> Entry:
+        solved = {name: float(v[index]) * reference_s for name, v in solution.values.items()}
+        value, p10 = max(solved["value"], 0.0), max(solved["p10"], 0.0)
+        # A quantile cannot lie below a lower one; the solution of each is its own.
+        p50 = max(solved["p50"], p10)
+        half = 1.96 * float(solution.spread[index]) * reference_s
+        return Entry(
+            value=_rounded(value),
+            p10=_rounded(p10),
+            p50=_rounded(p50),
+            p90=_rounded(max(solved["p90"], p50)),
+            low=_rounded(max(value - half, 0.0)),
+            high=_rounded(value + half),
+            n=runs.get(block, 0),
+        )
+
+    cache = solution.cache
+    if cache is not None:
+        cache = replace(cache, per_tensor=_rounded(cache.per_tensor * reference_s))
+    return BlockTable(
+        quantity=of,
+        device=runtime.device,
+        setting=runtime.setting,
+        space=space.name,
+        digest=space_digest(space),
+        overhead=entry(0, None),
+        entries={block_key(block): entry(i, block) for i, block in enumerate(entered, start=1)},
+        conditions={
+            "date": journal.started,
+            "statistic": gauge.statistic,
+            "reference": "+".join(network.id for network in REFERENCES[runtime.device.kind]),
+            "reference_s": reference_s,
+            "reference_drift": drift,
+            "networks": len(visits),
+            "visits": runtime.effort.visits,
+            "blocks_unmeasured": len(plan.unmeasured),
+            "timing_noise": noise,
+            "repeat_90": repeat,
+            "noisy": drift > MAX_DRIFT or repeat > MAX_REPEAT,
+            "fit_error": solution.error,
+            "core": core,
+            "versions": dict(runtime.versions),
+            "effort": asdict(runtime.effort),
+            **gauge.conditions,
+            "code": timing_code(space),
+            "fitted": sorted(network.id for network in plan.networks),
+        },
+        cache=cache,
+        spaces=tuple(space_fields(space)),
+    )
 
 
 def estimate_s(plan: Plan, runtime: Runtime, certificate: int) -> float:
-    """About how many seconds a plan and its certificate will take, from timing a few networks."""
+    """About how many seconds a plan and its certificate will take, from timing a few networks.
+
+    Args:
+        plan: What will be timed.
+        runtime: With what.
+        certificate: Networks of the certificate.
+    """
     sample = plan.networks[:: max(1, len(plan.networks) // PILOT)]
     start = time.monotonic()
-    time_networks(sample, runtime)
+    time_networks(sample, runtime, visits=1)
     first = time.monotonic()
-    time_networks(sample, runtime)
+    time_networks(sample, runtime, visits=1)
     again = time.monotonic() - first
     # The first time, the graph of each block is made; after that it is known.
     blocks = len({block for network in sample for block in network.blocks})
     each_block = max(0.0, first - start - again) / blocks
-    networks = len(plan.networks) + certificate
-    return again / len(sample) * networks + each_block * len(plan.blocks)
+    visits = runtime.effort.visits * len(plan.networks) + 2 * certificate
+    return again / len(sample) * visits + each_block * len(plan.blocks)
+
+
+def certificate_networks(
+    table: BlockTable, space: SearchSpace, each: int, salt: str = ""
+) -> list[Architecture]:
+    """Networks that a table was not fitted to, of each family.
+
+    Args:
+        table: The frozen table; the networks are drawn with its checksum as the seed.
+        space: Where they are drawn from.
+        each: How many of each family; fewer in a space that has no more.
+        salt: Makes another draw, which leaves out the networks of the certificate.
+    """
+    rng = np.random.default_rng(int(sha256_of((table.sha256 + salt).encode()), 16))
+    fitted, certified = set(table.conditions["fitted"]), set()
+    if salt and table.certificate is not None:
+        certified = {network.architecture for network in table.certificate.measured}
+    network_of = quantity(table.quantity).network
+    drawn: dict[str, dict[str, Architecture]] = {}
+    seen: set[bytes] = set()
+    for _ in range(DRAWS):
+        codes = space.random_codes(2 * each, rng)
+        for row, placed in zip(codes, space.placement_indices(codes), strict=True):
+            if placed.tobytes() in seen:
+                continue
+            seen.add(placed.tobytes())
+            architecture = space.decode(row)
+            family = drawn.setdefault(architecture.space, {})
+            left_out = architecture.id in certified or network_of(architecture).id in fitted
+            if len(family) < each and not left_out:
+                family.setdefault(architecture.id, architecture)
+        if all(len(family) == each for family in drawn.values()):
+            break
+    return [architecture for family in drawn.values() for architecture in family.values()]
 
 
 def certify(
-    table: LatencyTable,
+    table: BlockTable,
     space: SearchSpace,
     runtime: Runtime,
     price: Callable[[Architecture], float],
     *,
-    networks: int = 40,
+    networks: int = 100,
     progress: Progress | None = None,
-    clock: Clock = time.perf_counter,
+    journal: Journal | None = None,
+    salt: str = "",
+    make_gauge: MakeGauge = Stopwatch,
 ) -> Certificate | None:
     """Measures networks that a table was not fitted to, each twice.
 
     ``None`` where the space has no other network: the error of such a table is not known.
 
     Args:
-        table: The frozen table; the networks are drawn with its checksum as the seed.
-        space: Where they are drawn from.
+        table: The frozen table.
+        space: Where they are drawn from (:func:`certificate_networks`).
         runtime: Prepares them.
-        price: What is certified: seconds of a network by the table and whatever predicts the
+        price: What is certified: the value of a network by the table and whatever predicts the
             blocks that it does not hold.
-        networks: How many; fewer in a space that has no more.
+        networks: How many of each family.
         progress: Called after each visit.
-        clock: Monotonic seconds.
+        journal: Keeps each visit.
+        salt: Makes another draw.
+        make_gauge: As for :func:`measure_table`.
     """
-    rng = np.random.default_rng(int(table.sha256, 16))
-    fitted = set(table.conditions["fitted"])
-    drawn: dict[str, Architecture] = {}
-    for row in space.random_codes(networks * DRAWS, rng):
-        architecture = space.decode(row)
-        if architecture.id not in fitted:
-            drawn.setdefault(architecture.id, architecture)
-        if len(drawn) == networks:
-            break
+    drawn = certificate_networks(table, space, networks, salt)
     if not drawn:
         return None
-    visits, _ = time_networks(list(drawn.values()), runtime, progress=progress, clock=clock)
+    network_of = quantity(table.quantity).network
+    visits, _, gauge = _visit_networks(
+        [network_of(architecture) for architecture in drawn],
+        runtime,
+        2,
+        progress,
+        Journal() if journal is None else journal,
+        phase=f"certificate {table.sha256[:12]}{salt}",
+        make_gauge=make_gauge,
+    )
     reference_s = float(table.conditions["reference_s"])
-    measured = []
-    for architecture, pair in zip(drawn.values(), visits, strict=True):
-        first, second = (v.p10 * reference_s for v in pair)
-        measured.append(
-            Measured(architecture.id, architecture.space, price(architecture), (first, second))
-        )
-    return Certificate(_now(), table.sha256, tuple(measured))
+    measured = tuple(
+        whole(architecture, price(architecture), job, reference_s, gauge.quantile)
+        for architecture, job in zip(drawn, visits, strict=True)
+    )
+    return Certificate(now(), table.sha256 + salt, measured)
+
+
+def whole(
+    architecture: Architecture,
+    predicted: float,
+    visits: Sequence[Visit],
+    reference_s: float,
+    quantile: float = 0.1,
+) -> Measured:
+    """What two visits of a whole network say, in a table's unit."""
+    first, second = (_rounded(v.ratio(quantile) * reference_s) for v in visits)
+    runs = np.concatenate([v.runs_s for v in visits])
+    p50, p90, p99 = (_rounded(float(q)) for q in np.quantile(runs, (0.5, 0.9, 0.99)))
+    return Measured(
+        architecture.id,
+        architecture.space,
+        _rounded(predicted),
+        (first, second),
+        (p50, p90, p99),
+        len(runs),
+    )
 
 
 def time_networks(
     jobs: Sequence[Architecture | None],
     runtime: Runtime,
     *,
+    visits: int | None = None,
     progress: Progress | None = None,
-    clock: Clock = time.perf_counter,
+    journal: Journal | None = None,
+    phase: str = "",
     seed: int = 0,
 ) -> tuple[list[list[Visit]], int | None]:
     """Times networks in shuffled rounds, each in turn with the reference.
 
     Args:
         jobs: Networks; ``None`` for the one that does nothing.
-        runtime: Prepares them.
+        runtime: Prepares and times them.
+        visits: Rounds. When absent, as many as the runtime needs; if that is one, some networks are
+            visited again, so that the noise is known.
         progress: Called after each visit.
-        clock: Monotonic seconds.
+        journal: Holds visits already made, and keeps those made now.
+        phase: What they are for, as part of their keys in the journal.
         seed: Of the order.
 
     Returns:
         For each network its visits, one a round; and the core that was used.
     """
-    rng = np.random.default_rng(seed)
-    visits: list[list[Visit]] = [[] for _ in jobs]
-    total, done, start = len(jobs) * VISITS, 0, time.monotonic()
-    with on_one_core() if runtime.setting.threads == 1 else nullcontext() as core:
-        reference = prepare_reference(runtime)
-        for _ in range(VISITS):
-            for index in rng.permutation(len(jobs)):
-                run: Run = runtime.prepare(jobs[index])
-                visits[index].append(visit(run, reference, clock=clock))
-                done += 1
-                if progress is not None:
-                    each = (time.monotonic() - start) / done
-                    progress(done, total, each * (total - done))
-    return visits, core
-
-
-def _spread_sample(blocks: Sequence[Block], counts: CountTable, limit: int) -> NDArray[np.int64]:
-    """Indices of all blocks, or of ``limit`` that lie farthest apart in type and log size."""
-    if len(blocks) <= limit:
-        return np.arange(len(blocks))
-    features = np.log1p(_features(blocks, counts))
-    features = (features - features.mean(0)) / np.maximum(features.std(0), 1e-9)
-    types = [type(block).__qualname__ for block in blocks]
-    apart = 10.0 * np.array([[a == b for b in sorted(set(types))] for a in types], dtype=float)
-    points = np.concatenate([features, apart], axis=1)
-    chosen = [int(np.argmin(np.linalg.norm(points - points.mean(0), axis=1)))]
-    distance = np.linalg.norm(points - points[chosen[0]], axis=1)
-    distance[chosen] = -1  # Equal counts are at distance 0, and still another block.
-    while len(chosen) < limit:
-        chosen.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
-        distance[chosen] = -1
-    return np.array(sorted(chosen))
-
-
-def _cheapest_host(
-    space: SearchSpace, block: int, macs: NDArray[np.int64], rng: np.random.Generator
-) -> Architecture:
-    """A network of the space that holds the block and little else."""
-    rows = space.random_codes(HOST_TRIES, rng)
-    slot, choices = space.place(block)
-    rows[:, slot] = choices
-    indices = space.block_indices(rows)
-    holds = (indices == block).any(axis=1)
-    cost = macs[indices].sum(axis=1)
-    return space.decode(rows[np.argmin(np.where(holds, cost, np.iinfo(np.int64).max))])
-
-
-def with_copies(
-    host: Architecture, block: Block, counts: CountTable, copies: int
-) -> Architecture | None:
-    """The network with further copies of the block after it, where its output fits its input."""
-    if block.input_shapes != (counts[block].output_shape,):
-        return None
-    at = host.blocks.index(block)
-    shift = [copies if i > at else 0 for i in range(len(host))]
-    moved = [
-        Node(
-            node.block,
-            tuple(s + copies if s >= at else s for s in node.inputs) if i > at else node.inputs,
-            None if node.tie is None else node.tie + shift[node.tie],
-            tuple((own, source + shift[source], there) for own, source, there in node.shared),
-        )
-        for i, node in enumerate(host)
-    ]
-    extra = [Node(block, (at + i,)) for i in range(copies)]
-    nodes = (*moved[: at + 1], *extra, *moved[at + 1 :])
-    return Architecture(host.space, dict(host.config), nodes)
-
-
-def _features(blocks: Sequence[Block], counts: CountTable) -> NDArray[np.float64]:
-    """Operators, MACs and memory traffic of each block: ``[blocks, 3]``."""
-    return np.array(
-        [[counts[b].operators, counts[b].macs.at(1), counts[b].access.at(1)] for b in blocks],
-        dtype=float,
+    done, core, _ = _visit_networks(
+        jobs,
+        runtime,
+        visits,
+        progress,
+        Journal() if journal is None else journal,
+        phase=phase,
+        seed=seed,
     )
+    return done, core
 
 
-def _solve(
-    space: SearchSpace,
-    plan: Plan,
-    visits: list[list[Visit]],
-    counts: CountTable,
+def _visit_networks(
+    jobs: Sequence[Architecture | None],
     runtime: Runtime,
-    device: Device,
-    core: int | None,
-) -> LatencyTable:
-    from scipy.optimize import nnls
-
-    held = {block for network in plan.networks for block in network.blocks}
-    blocks = (*plan.blocks, *(block for block in plan.unmeasured if block in held))
-    column = {block: i + 1 for i, block in enumerate(blocks)}
-    design = np.zeros((len(visits), len(blocks) + 1))
-    design[:, 0] = 1.0
-    for row, architecture in enumerate(plan.networks, start=1):
-        for block in architecture.blocks:
-            design[row, column[block]] += 1
-    ratios = {
-        name: np.array([[getattr(v, name) for v in pair] for pair in visits])
-        for name in ("p10", "p50", "p90")
-    }
-    observed = ratios["p10"].mean(axis=1)
-    repeats = np.diff(np.log(ratios["p10"]), axis=1)
-    noise = max(float(np.median(np.abs(repeats))) * 1.48 / 2, NOISE_FLOOR)
-    coarse = np.concatenate([np.eye(1, 4), np.pad(_features(blocks, counts), ((0, 0), (1, 0)))])
-    scale = np.maximum(coarse.max(axis=0), 1e-12)
-    weighted = (design @ coarse / scale) / observed[:, None]
-    prior = (coarse / scale) @ nnls(weighted, np.ones(len(observed)))[0]
-    prior = np.maximum(prior, 1e-4 * prior.max())
-    # Unknowns are relative departures from the prior; rows are relative errors.
-    rows = design * prior / observed[:, None]
-    precision = rows.T @ rows / noise**2 + np.eye(len(prior)) / PRIOR_SPREAD**2
-    covariance = np.linalg.inv(precision)
-
-    def posterior(values: NDArray[np.float64]) -> NDArray[np.float64]:
-        residual = (values - design @ prior) / observed
-        departure: NDArray[np.float64] = covariance @ (rows.T @ residual) / noise**2
-        solution: NDArray[np.float64] = prior * (1 + departure)
-        return solution
-
-    seconds = {name: posterior(values.mean(axis=1)) for name, values in ratios.items()}
-    spread = 1.96 * prior * np.sqrt(np.diag(covariance))
-    references = np.array([v.reference_s for pair in visits for v in pair])
-    reference_s = float(np.median(references))
-    runs = np.array([sum(v.n for v in pair) for pair in visits])
-    times = (design > 0).T @ runs
-
-    def timing(index: int) -> Timing:
-        values = {name: float(array[index]) * reference_s for name, array in seconds.items()}
-        # A quantile cannot lie below a lower one; the solution of each is its own.
-        p10 = max(values["p10"], 0.0)
-        p50 = max(values["p50"], p10)
-        half = float(spread[index]) * reference_s
-        return Timing(
-            value_s=p10,
-            p10_s=p10,
-            p50_s=p50,
-            p90_s=max(values["p90"], p50),
-            low_s=max(p10 - half, 0.0),
-            high_s=p10 + half,
-            n=int(times[index]),
-        )
-
-    fitted = design @ seconds["p10"] / observed - 1
-    return LatencyTable(
-        device=device,
-        setting=runtime.setting,
-        space=space.name,
-        digest=space_digest(space),
-        overhead=timing(0),
-        entries={block_key(block): timing(column[block]) for block in plan.blocks},
-        conditions={
-            "date": _now(),
-            "statistic": "p10 of runs in turn with the reference",
-            "reference": "+".join(network.id for network in REFERENCES),
-            "reference_s": reference_s,
-            "reference_drift": float(np.quantile(references, 0.95) / np.quantile(references, 0.05)),
-            "networks": len(visits),
-            "visits": VISITS,
-            "blocks_unmeasured": len(plan.unmeasured),
-            "timing_noise": noise,
-            "fit_error": float(np.abs(fitted).mean()),
-            "core": core,
-            "code": timing_code(space),
-            "fitted": sorted(network.id for network in plan.networks),
-        },
-    )
+    visits: int | None,
+    progress: Progress | None,
+    journal: Journal,
+    *,
+    phase: str,
+    make_gauge: MakeGauge = Stopwatch,
+    seed: int = 0,
+) -> tuple[list[list[Visit]], int | None, Gauge]:
+    """As :func:`time_networks`, by any gauge, which is returned too."""
+    rng = np.random.default_rng(seed)
+    rounds = [rng.permutation(len(jobs)) for _ in range(visits or runtime.effort.visits)]
+    done: list[list[Visit]] = [[] for _ in jobs]
+    made, start = 0, time.monotonic()
+    with runtime.pinned() as core:
+        gauge = make_gauge(runtime)
+        if visits is None and len(rounds) == 1:
+            rounds.append(rng.permutation(len(jobs))[: gauge.repeated])
+        order = [(number, int(index)) for number, row in enumerate(rounds) for index in row]
+        for position, (number, index) in enumerate(order, start=1):
+            job = jobs[index]
+            key = f"{phase} {number} {'nothing' if job is None else job.id}"
+            timed = journal.get(key)
+            if timed is None:
+                timed = gauge(runtime.prepare(job))
+                journal.add(key, timed)
+                made += 1
+            done[index].append(timed)
+            if progress is not None:
+                each = (time.monotonic() - start) / max(made, 1)
+                progress(position, len(order), each * (len(order) - position))
+    return done, core, gauge
 
 
-def _now() -> str:
+def _rounded(value: float) -> float:
+    """To six digits, which is more than a timing has."""
+    return float(f"{value:.6g}")
+
+
+def now() -> str:
+    """This moment, in ISO 8601, UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -2,40 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
+from search_spaces import UnknownNameError
+
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
+    from hw_profiles.device import Device
     from search_spaces import Architecture
 
 __all__ = [
     "RUNTIMES",
-    "OnnxRuntimeCpu",
+    "Effort",
     "Run",
     "Runtime",
     "Setting",
     "initial_weights",
+    "make_runtime",
     "random_inputs",
-    "session",
 ]
 
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long timings of a runtime take to be worth something.
+
+    Attributes:
+        visits: How often each network is prepared and timed afresh: once where timings repeat, and
+            more where other work disturbs them.
+        min_runs: Timed runs of a visit at least.
+        max_runs: At most.
+        seconds: About how long the runs of a visit, and the reference's beside them, take.
+        alternate: Whether a network and the reference run in turn, run for run, as they must where
+            the machine drifts in between. Where it does not, each runs by itself, since on a GPU
+            the other one pushes it out of the caches.
+    """
+
+    visits: int
+    min_runs: int
+    max_runs: int
+    seconds: float
+    alternate: bool = True
+
+
 Run = Callable[[], None]
-"""Runs a prepared network once, to the end."""
+"""Runs a prepared network once; on a device of its own, it may return before the run ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How networks are run on a device; a latency table is bound to every field.
+    """How networks are run on a device; a table is bound to every field.
 
     Attributes:
         runtime: Name of the runtime.
         version: Its version.
         dtype: Number format.
         batch: Examples in a run.
-        threads: Threads that compute.
+        threads: Threads that compute; 0 where threads of the host do not.
     """
 
     runtime: str
@@ -46,8 +75,9 @@ class Setting:
 
     @property
     def name(self) -> str:
-        """Short name (``"onnxruntime-fp32-b1-t1"``)."""
-        return f"{self.runtime}-{self.dtype}-b{self.batch}-t{self.threads}"
+        """Short name (``"onnxruntime-fp32-b1-t1"``, ``"cudagraph-fp16-b64"``)."""
+        threads = f"-t{self.threads}" if self.threads else ""
+        return f"{self.runtime}-{self.dtype}-b{self.batch}{threads}"
 
     def to_json(self) -> dict[str, Any]:
         """Every field."""
@@ -55,14 +85,64 @@ class Setting:
 
 
 class Runtime(Protocol):
-    """Prepares networks of one setting."""
+    """Prepares and times networks of one setting."""
 
     @property
     def setting(self) -> Setting:
         """What its timings are bound to."""
 
+    @property
+    def device(self) -> Device:
+        """Where it runs them."""
+
+    @property
+    def effort(self) -> Effort:
+        """How long its timings take to be worth something."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Versions of what else decides how fast it runs them."""
+
     def prepare(self, architecture: Architecture | None) -> Run:
         """Makes a network with random weights ready to run; ``None`` for one that does nothing."""
+
+    def time(self, runs: Sequence[Run], rounds: int) -> NDArray[np.float64]:
+        """Seconds of each run, ``[rounds, runs]``: one after the other in turn, round by round."""
+
+    def finish(self) -> None:
+        """Waits until everything that was run is over."""
+
+    def pinned(self) -> AbstractContextManager[int | None]:
+        """Holds the process to what it should run on; gives the core, if it is one."""
+
+
+RUNTIMES: dict[str, str] = {
+    "onnxruntime": "hw_profiles.onnxruntime_cpu:OnnxRuntimeCpu",
+    "cudagraph": "hw_profiles.cuda_graph:CudaGraph",
+    "openvino": "hw_profiles.openvino_cpu:OpenVinoCpu",
+}
+"""Class of each runtime by the name that experiments and settings use. It is called with the
+``dtype``, ``batch``, ``threads`` and ``training`` that are given, and has a default for each."""
+
+
+def make_runtime(name: str, **given: Any) -> Runtime:
+    """A runtime by name.
+
+    Args:
+        name: A name of :data:`RUNTIMES`.
+        given: ``dtype``, ``batch``, ``threads``, ``training``; ``None`` for the runtime's default.
+
+    Raises:
+        UnknownNameError: There is no such runtime.
+        ValueError: It has no such setting.
+        UnavailableError: What it needs is not on this machine.
+    """
+    if name not in RUNTIMES:
+        raise UnknownNameError("runtime", name, tuple(RUNTIMES))
+    module, _, cls = RUNTIMES[name].partition(":")
+    chosen = {key: value for key, value in given.items() if value is not None}
+    runtime: Runtime = getattr(import_module(module), cls)(**chosen)
+    return runtime
 
 
 def initial_weights(architecture: Architecture, seed: int = 0) -> dict[str, Any]:
@@ -89,64 +169,3 @@ def random_inputs(architecture: Architecture, batch: int, seed: int = 0) -> list
         else:
             arrays.append(rng.standard_normal((batch, *shape), dtype=np.float32))
     return arrays
-
-
-def session(model: bytes, threads: int = 1) -> Any:
-    """An ONNX Runtime CPU session: sequential, every graph optimisation, a fixed thread count.
-
-    Tables, certificates and verified exports all use these options.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-class OnnxRuntimeCpu:
-    """ONNX Runtime on CPU, fp32.
-
-    Args:
-        threads: Threads of a session.
-        batch: Examples in a run.
-    """
-
-    def __init__(self, threads: int = 1, batch: int = 1) -> None:
-        from importlib.metadata import version
-
-        self.setting = Setting("onnxruntime", version("onnxruntime"), batch=batch, threads=threads)
-
-    def prepare(self, architecture: Architecture | None) -> Run:
-        """A session on random weights and a random input; one call is one inference."""
-        import numpy as np
-
-        from hw_profiles.onnx_graph import (
-            IDENTITY_SHAPE,
-            INPUT_NAME,
-            identity_model,
-            input_names,
-            write_onnx,
-        )
-
-        batch = self.setting.batch
-        if architecture is None:
-            model = identity_model()
-            feed = {INPUT_NAME: np.zeros((batch, *IDENTITY_SHAPE), dtype=np.float32)}
-        else:
-            model = write_onnx(architecture, initial_weights(architecture))
-            inputs = random_inputs(architecture, batch)
-            feed = dict(zip(input_names(architecture), inputs, strict=True))
-        run = session(model.SerializeToString(), self.setting.threads).run
-
-        def once() -> None:
-            run(None, feed)
-
-        return once
-
-
-RUNTIMES: dict[str, Callable[..., Runtime]] = {"onnxruntime": OnnxRuntimeCpu}
-"""Runtimes by the name that an experiment's ``measurement.runtime`` takes."""

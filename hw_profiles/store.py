@@ -11,9 +11,10 @@ from pathlib import Path
 from hw_profiles.code import counting_code, timing_code
 from hw_profiles.device import Device
 from hw_profiles.files import read_json, write_json
+from hw_profiles.profile import HardwareProfile, shipped_profiles
 from hw_profiles.runtime import Setting
-from hw_profiles.table import LatencyTable, space_digest
-from search_spaces import CorruptFileError, CountTable, SearchSpace
+from hw_profiles.table import BlockTable, space_digest
+from search_spaces import CorruptFileError, CountTable, SearchSpace, UnknownNameError
 
 __all__ = ["Store"]
 
@@ -23,9 +24,10 @@ class Store:
 
     Args:
         root: The folder; ``$HWNAS_HOME`` or the user's data folder when absent.
+        local: Folder of the profile that tables are kept in; this machine's when absent.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, local: Path | None = None) -> None:
         if root is None:
             home = os.environ.get("HWNAS_HOME")
             if home:
@@ -35,33 +37,52 @@ class Store:
 
                 root = Path(platformdirs.user_data_dir("hwnas", appauthor=False))
         self.root = root
+        self.local = root / "profiles" / "local" if local is None else local
 
-    def table_path(self, setting: Setting, space: SearchSpace) -> Path:
-        """Where the table of this machine for a setting and a space is kept."""
-        return self.root / "profiles" / "local" / f"{setting.name}-{space_digest(space)}.json"
+    def table_path(self, setting: Setting, quantity: str, space: SearchSpace) -> Path:
+        """Where the table of this machine for a setting, a quantity and a space is kept."""
+        return self.local / f"{setting.name}.{quantity}.{space_digest(space)}.json"
 
-    def local_tables(self) -> dict[Path, LatencyTable]:
-        """Every table of this machine, newest last.
+    def journal_path(self, setting: Setting, quantity: str, space: SearchSpace) -> Path:
+        """Where a measurement of that table is kept while it is made."""
+        return self.table_path(setting, quantity, space).with_suffix(".journal")
+
+    @property
+    def profile_names(self) -> tuple[str, ...]:
+        """This machine's profile, and the shipped ones."""
+        return ("local", *shipped_profiles())
+
+    def profile(self, name: str) -> HardwareProfile:
+        """A profile by name.
 
         Raises:
-            CorruptFileError: One cannot be read.
+            UnknownNameError: There is none.
+            CorruptFileError: It cannot be read.
         """
-        paths = sorted((self.root / "profiles" / "local").glob("*.json"))
-        tables = {path: LatencyTable.load(path) for path in paths}
-        return dict(sorted(tables.items(), key=lambda item: str(item[1].conditions.get("date"))))
+        if name == "local":
+            path = self.local / "profile.json"
+            return (
+                HardwareProfile.load(self.local)
+                if path.exists()
+                else HardwareProfile("local", self.local)
+            )
+        shipped = shipped_profiles()
+        if name not in shipped:
+            raise UnknownNameError("profile", name, self.profile_names)
+        return HardwareProfile.load(shipped[name])
 
     def valid_table(
-        self, device: Device, setting: Setting, space: SearchSpace
-    ) -> tuple[LatencyTable | None, str]:
+        self, device: Device, setting: Setting, space: SearchSpace, quantity: str = "latency_s"
+    ) -> tuple[BlockTable | None, str]:
         """The kept table for a space if it was made here, and why there is none if not.
 
         Raises:
             CorruptFileError: The file cannot be read.
         """
-        path = self.table_path(setting, space)
+        path = self.table_path(setting, quantity, space)
         if not path.exists():
-            return None, f"no table of {setting.name} over space {space.name} is kept"
-        table = LatencyTable.load(path)
+            return None, f"no table of {quantity} in {setting.name} over space {space.name} is kept"
+        table = BlockTable.load(path)
         differing = table.differences(device, setting)
         if differing:
             fields = ", ".join(f"{k}: {a} then, {b} now" for k, (a, b) in differing.items())
@@ -71,9 +92,9 @@ class Store:
             return None, "the kept table was made by other code"
         return table, ""
 
-    def save_table(self, table: LatencyTable, space: SearchSpace) -> Path:
+    def save_table(self, table: BlockTable, space: SearchSpace) -> Path:
         """Keeps a table and returns its path."""
-        path = self.table_path(table.setting, space)
+        path = self.table_path(table.setting, table.quantity, space)
         table.save(path)
         return path
 

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from nas.candidates import Candidate
     from nas.experiment import Experiment
     from nas.export import Verification, export_members, verify_export
-    from nas.indicators import INDICATORS, Indicator, Pricer, Value
+    from nas.indicators import INDICATORS, Indicator
     from nas.pareto import ParetoSet, pareto_set
+    from nas.pricer import Pricer
     from nas.quality import Quality
     from nas.run_folder import RunFolder
     from nas.search import Outcome, run_experiment
     from nas.splits import Dataset
+    from predictors import Value
 
 __all__ = [
     "INDICATORS",
@@ -46,10 +48,10 @@ _MODULES = {
     "Indicator": "indicators",
     "Outcome": "search",
     "ParetoSet": "pareto",
-    "Pricer": "indicators",
+    "Pricer": "pricer",
     "Quality": "quality",
     "RunFolder": "run_folder",
-    "Value": "indicators",
+    "Value": "predictors.value",
     "Verification": "export",
     "export_members": "export",
     "pareto_set": "pareto",
@@ -61,4 +63,5 @@ _MODULES = {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"nas.{_MODULES[name]}"), name)
+    module = _MODULES[name]
+    return getattr(import_module(module if "." in module else f"nas.{module}"), name)

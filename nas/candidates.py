@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from nas.indicators import Value
+from nas.indicators import indicator
 from nas.quality import Quality
+from predictors import Value
 from search_spaces import Architecture
 
 __all__ = ["Candidate", "excess", "violations"]
@@ -27,6 +28,8 @@ class Candidate:
         indicators: Every indicator by name.
         feasible: Whether it meets every budget.
         violations: By how much each budget is missed, relative to the budget.
+        feasibility: Probability that it keeps to each budget once it is measured; ``None`` where no
+            certificate tells it.
         test_quality: The same on the test split; only for members of a final set.
         measured: Indicators measured on the whole network, by name; likewise.
     """
@@ -36,6 +39,7 @@ class Candidate:
     indicators: Mapping[str, Value]
     feasible: bool = True
     violations: Mapping[str, float] = field(default_factory=dict)
+    feasibility: Mapping[str, float | None] = field(default_factory=dict)
     test_quality: Quality | None = None
     measured: Mapping[str, Value] = field(default_factory=dict)
 
@@ -53,6 +57,7 @@ class Candidate:
             "indicators": {name: value.to_json() for name, value in self.indicators.items()},
             "feasible": self.feasible,
             "violations": dict(self.violations),
+            "feasibility": dict(self.feasibility),
             "test_quality": None if self.test_quality is None else self.test_quality.to_json(),
             "measured": {name: value.to_json() for name, value in self.measured.items()},
         }
@@ -67,13 +72,22 @@ class Candidate:
             indicators={name: Value(**value) for name, value in data["indicators"].items()},
             feasible=data["feasible"],
             violations=data["violations"],
+            feasibility=data["feasibility"],
             test_quality=None if tested is None else Quality.from_json(tested),
             measured={name: Value(**value) for name, value in data["measured"].items()},
         )
 
 
-def excess(value: Number, limit: float) -> Number:
-    """By how much a value, or each of an array, exceeds a budget, relative to it."""
+def excess(name: str, value: Number, limit: float) -> Number:
+    """By how much a value, or each of an array, misses a budget, relative to it.
+
+    A budget is the most of what is minimised, and the least of what is maximised.
+
+    >>> excess("macs", 150.0, 100.0), excess("throughput_per_s@local", 150.0, 200.0)
+    (0.5, 0.25)
+    """
+    if indicator(name).maximize:
+        return (limit - value) / limit
     return (value - limit) / limit
 
 
@@ -83,5 +97,5 @@ def violations(values: Mapping[str, float], budgets: Mapping[str, float]) -> dic
     >>> violations({"macs": 150.0, "params": 10.0}, {"macs": 100.0, "params": 20.0})
     {'macs': 0.5}
     """
-    missed = {name: excess(values[name], limit) for name, limit in budgets.items()}
+    missed = {name: excess(name, values[name], limit) for name, limit in budgets.items()}
     return {name: value for name, value in missed.items() if value > 0}

@@ -6,10 +6,12 @@ Only what parsing needs is imported here; a command imports the rest when it run
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 __all__ = ["main"]
@@ -24,11 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    from nas import commands
+    typed = sys.argv[1:] if arguments is None else arguments
+    options.line = shlex.join(["hwnas", *map(str, typed)])
     from nas.errors import exit_status
 
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
+        commands = import_module(f"nas.{options.module}")
         status: int = getattr(commands, options.command)(options)
         return status
     except BrokenPipeError:  # The reader of stdout went away, as `head` does.
@@ -58,9 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
-    def command(name: str, text: str, function: str, under: Any = commands) -> Any:
+    def command(
+        name: str, text: str, function: str, under: Any = commands, module: str = "commands"
+    ) -> Any:
         added = under.add_parser(name, help=text, description=text)
-        added.set_defaults(command=function)
+        added.set_defaults(command=function, module=module)
         return added
 
     search = command("search", "Run an experiment and print its Pareto set.", "search")
@@ -81,14 +87,55 @@ def _parser() -> argparse.ArgumentParser:
     pareto.add_argument("run", metavar="RUN")
     _json(pareto)
 
-    cost = command("cost", "Print every indicator of one architecture.", "cost")
+    cost = command(
+        "cost", "Print every indicator of one architecture.", "cost", module="cost_commands"
+    )
     cost.add_argument("architecture", metavar="ARCH", help="a JSON file, a preset, or a run folder")
     cost.add_argument("candidate", nargs="?", metavar="ID", help="a member of the run's set")
     cost.add_argument(
         "--batch-size", type=int, help="of the training indicators (default: the run's, or 64)"
     )
     cost.add_argument("--optimizer", metavar="NAME", help="likewise (default: the run's, or adamw)")
+    cost.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="PROFILE[:SETTING]",
+        help="a device to price it on; may be repeated (default: the run's, or local)",
+    )
+    cost.add_argument(
+        "--stages", type=int, metavar="N", help="devices of a pipeline that trains it: its bubble"
+    )
+    cost.add_argument("--micro-batches", type=int, metavar="N", help="of a step in the pipeline")
+    cost.add_argument(
+        "--schedule", default="1f1b", metavar="NAME", help="1f1b (default), gpipe or interleaved"
+    )
+    cost.add_argument(
+        "--chunks", type=int, metavar="N", help="of each device, interleaved (default: 2)"
+    )
     _json(cost)
+
+    footprint = command(
+        "footprint",
+        "Print what one or two architectures take over their lives: energy, carbon and money.",
+        "footprint",
+        module="cost_commands",
+    )
+    footprint.add_argument("architecture", metavar="ARCH", help="a JSON file or a preset")
+    footprint.add_argument("other", nargs="?", metavar="ARCH", help="another one: who breaks even")
+    footprint.add_argument("--profile", required=True, metavar="PROFILE[:SETTING]", help="device")
+    footprint.add_argument("--queries", type=float, required=True, metavar="N", help="in a life")
+    footprint.add_argument(
+        "--train-steps", type=int, default=0, metavar="N", help="of its training (default: 0)"
+    )
+    footprint.add_argument(
+        "--train-profile", metavar="PROFILE[:SETTING]", help="where it is trained, if elsewhere"
+    )
+    footprint.add_argument("--chips", type=int, default=1, metavar="N", help="chips that train it")
+    footprint.add_argument("--pue", type=float, metavar="X", help="of the data centre")
+    footprint.add_argument("--carbon-intensity", type=float, metavar="G", help="g of CO2e a kWh")
+    footprint.add_argument("--price", type=float, metavar="USD", help="of a chip for an hour")
+    _json(footprint)
 
     export = command("export", "Write members of a run's set as verified ONNX.", "export")
     export.add_argument("run", metavar="RUN")
@@ -101,23 +148,84 @@ def _parser() -> argparse.ArgumentParser:
     )
     _json(export)
 
-    profile = commands.add_parser("profile", help="Measure and show latency tables.")
+    profile = commands.add_parser("profile", help="Measure, show and validate hardware profiles.")
     actions = profile.add_subparsers(title="actions", metavar="ACTION", required=True)
-    measure = command(
-        "measure", "Measure the table of this machine for a space.", "profile_measure", actions
+
+    def action(name: str, text: str) -> Any:
+        return command(name, text, f"profile_{name}", actions, "profile_commands")
+
+    measure = action("measure", "Measure and certify a table of this machine for a space.")
+    measure.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml", help="its space")
+    measure.add_argument(
+        "--space",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        help="spaces by name instead (vit_224, mbconv_96, ..., or a family); several as one table",
     )
-    measure.add_argument("experiment", metavar="EXPERIMENT.toml")
+    measure.add_argument(
+        "--also",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PRESET",
+        help="published networks whose blocks the table is to hold too",
+    )
+    measure.add_argument("--runtime", metavar="NAME", help="onnxruntime, cudagraph, openvino")
+    measure.add_argument("--dtype", metavar="NAME", help="fp32, fp16, ... (default: the runtime's)")
+    measure.add_argument("--batch", type=int, metavar="N", help="examples in a run (default: 1)")
+    measure.add_argument("--threads", type=int, metavar="N", help="threads of a run on a CPU")
+    _quantity(measure)
+    measure.add_argument(
+        "--minutes", type=float, metavar="N", help="about how long it may take: fewer blocks then"
+    )
+    measure.add_argument(
+        "--certificate", type=int, metavar="N", help="networks of each family that certify it"
+    )
+    measure.add_argument("--max-blocks", type=int, metavar="N", help="blocks that are timed")
+    measure.add_argument(
+        "--strict", action="store_true", help="write no table that a busy machine made noisy"
+    )
     measure.add_argument("--set", action="append", default=[], metavar="A.B=C")
-    listed = command("list", "List the profiles and their tables.", "profile_list", actions)
-    _json(listed)
-    show = command("show", "Show the tables of a profile.", "profile_show", actions)
-    show.add_argument("profile", metavar="PROFILE", help="local: this machine")
+    measure.add_argument("--out", metavar="FOLDER", help="profile folder (default: local)")
+    _json(action("list", "List the profiles, their settings and certificates."))
+    show = action("show", "Show a profile: device, constants, tables and certificates.")
+    _profile(show)
     show.add_argument("--entries", action="store_true", help="every block too")
+    show.add_argument(
+        "--plot", metavar="FILE", help="draw predicted against measured (.svg or .png)"
+    )
+    _quantity(show, "of the plot ")
     _json(show)
+    validate = action("validate", "Repeat a certificate on networks that it has not seen.")
+    _profile(validate)
+    validate.add_argument(
+        "--networks", type=int, default=30, metavar="N", help="of each family (default: 30)"
+    )
+    _quantity(validate)
+    _json(validate)
 
     doctor = command("doctor", "Say what here would spoil a measurement or a search.", "doctor")
     _json(doctor)
     return parser
+
+
+def _profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "profile",
+        metavar="PROFILE[:SETTING]",
+        help="local (this machine), a shipped one, or a folder; a setting as list names it",
+    )
+
+
+def _quantity(parser: argparse.ArgumentParser, what: str = "") -> None:
+    parser.add_argument(
+        "--quantity",
+        default="latency_s",
+        metavar="NAME",
+        help=f"quantity {what}(default: latency_s; decode_step_s, train_step_s, energy_j, ...)",
+    )
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

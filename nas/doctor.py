@@ -7,8 +7,11 @@ import shutil
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Literal
 
-from hw_profiles import OnnxRuntimeCpu, local_device
+from hw_profiles import BlockTable, Runtime, gpu_device, local_device, make_runtime
+from hw_profiles.errors import UnavailableError
+from hw_profiles.meter import Unavailable, find_meter
 from hw_profiles.store import Store
 from nas.run_folder import PACKAGES
 from search_spaces import CorruptFileError
@@ -36,7 +39,18 @@ class Check:
 
 def checks(store: Store) -> list[Check]:
     """Looks at everything; takes a few seconds, most of it a repeated measurement."""
-    return [_packages(), _device(), _load(), _frequency(), _home(store), _tables(store), _noise()]
+    return [
+        _packages(),
+        _device(),
+        _gpu(),
+        _openvino(),
+        _energy(),
+        _load(),
+        _frequency(),
+        _home(store),
+        _tables(store),
+        _noise(),
+    ]
 
 
 def _packages() -> Check:
@@ -55,6 +69,35 @@ def _device() -> Check:
     memory = device.memory_bytes / 2**30
     detail = f"{device.name}, {device.machine}, {device.cores} cores, {memory:.0f} GiB"
     return Check("device", True, detail)
+
+
+def _gpu() -> Check:
+    try:
+        device = gpu_device()
+    except UnavailableError as error:
+        return Check("gpu", True, f"none; {error}")
+    memory = device.memory_bytes / 2**30
+    detail = f"{device.name}, {device.machine}, {device.cores} multiprocessors, {memory:.0f} GiB"
+    return Check(
+        "gpu", True, f"{detail}; measure it with `hwnas profile measure --runtime cudagraph`"
+    )
+
+
+def _openvino() -> Check:
+    try:
+        return Check("openvino", True, version("openvino"))
+    except PackageNotFoundError:
+        return Check("openvino", True, "not installed; pip install 'hwnas[openvino]'")
+
+
+def _energy() -> Check:
+    kinds: list[Literal["cpu", "gpu"]] = ["cpu", "gpu"]
+    found = []
+    for kind in kinds:
+        meter = find_meter(kind)
+        said = f"none: {meter.reason}" if isinstance(meter, Unavailable) else meter.source
+        found.append(f"{kind.upper()}: {said}")
+    return Check("energy counters", True, " ".join(found))
 
 
 def _load() -> Check:
@@ -89,29 +132,38 @@ def _home(store: Store) -> Check:
 
 def _tables(store: Store) -> Check:
     try:
-        tables = store.local_tables()
+        tables = store.profile("local").tables()
     except CorruptFileError as error:
-        return Check("latency tables", False, f"{error} Delete it to have it measured again.")
-    device, runtime = local_device(), OnnxRuntimeCpu()
-    stale = [
-        path.name
-        for path, table in tables.items()
-        if table.differences(device, runtime.setting) and table.setting.threads == 1
-    ]
-    detail = f"{len(tables)} kept" + (f"; of another device or version: {stale}" if stale else "")
-    return Check("latency tables", not stale, detail)
+        return Check("tables", False, f"{error} Delete it to have it measured again.")
+    stale = [f"{table.name} ({why})" for table in tables if (why := _stale(table))]
+    detail = f"{len(tables)} kept" + (f"; of no use here: {', '.join(stale)}" if stale else "")
+    return Check("tables", not stale, detail)
+
+
+def _stale(table: BlockTable) -> str:
+    """Why a table of this machine's profile is not this machine's any more."""
+    setting = table.setting
+    try:
+        runtime: Runtime = make_runtime(
+            setting.runtime, dtype=setting.dtype, batch=setting.batch, threads=setting.threads
+        )
+    except (UnavailableError, ValueError) as error:
+        return str(error)
+    differing = table.differences(runtime.device, runtime.setting)
+    return ", ".join(f"{key} {there} then, {here} now" for key, (there, here) in differing.items())
 
 
 def _noise() -> Check:
     from hw_profiles.timing import prepare_reference, visit
 
-    runtime = OnnxRuntimeCpu()
-    reference = prepare_reference(runtime)
-    again = (visit(prepare_reference(runtime), reference) for _ in range(16))
-    spread = sorted(abs(v.p10 - 1) for v in again)
+    runtime = make_runtime("onnxruntime")
+    with runtime.pinned():
+        reference = prepare_reference(runtime)
+        visits = [visit(prepare_reference(runtime), reference, runtime) for _ in range(16)]
+    spread = sorted(abs(v.ratio(0.1) - 1) for v in visits)
     worst = spread[int(0.9 * len(spread))]
     return Check(
         "timing noise",
         worst <= MAX_NOISE,
-        f"the reference network against itself, 16 times: nine in ten within {worst:.1%}",
+        f"the reference networks against themselves, 16 times: nine in ten within {worst:.1%}",
     )

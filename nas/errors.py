@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hw_profiles.errors import ForeignTableError, UnavailableError
 from search_spaces import BlockError, CorruptFileError, UncountedOperatorError, UnknownNameError
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "InterruptedSearch",
     "NothingFeasibleError",
     "QualityError",
+    "StaleCertificateError",
     "TooManyFailuresError",
     "VerificationError",
     "exit_status",
@@ -43,6 +45,10 @@ class VerificationError(RuntimeError):
     """An exported file is not the network that was searched."""
 
 
+class StaleCertificateError(RuntimeError):
+    """A table is further from what this machine does now than its certificate says."""
+
+
 class TooManyFailuresError(RuntimeError):
     """More trials failed than the experiment allows."""
 
@@ -57,10 +63,13 @@ EXIT_STATUS: tuple[tuple[type[BaseException], int], ...] = (
     (CorruptFileError, 7),
     (TooManyFailuresError, 6),
     (VerificationError, 5),
+    (StaleCertificateError, 5),
     (NothingFeasibleError, 4),
     (UnknownNameError, 3),
     (FileNotFoundError, 3),
     (ExperimentError, 2),
+    (UnavailableError, 2),
+    (ForeignTableError, 2),
     (UncountedOperatorError, 2),
     (BlockError, 2),
 )

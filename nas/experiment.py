@@ -18,10 +18,12 @@ from pydantic import (
     field_validator,
 )
 
-from hw_profiles import RUNTIMES
+from hw_profiles import Runtime, Setting, make_runtime
+from hw_profiles.quantity import quantity as find_quantity
 from nas.datasets import DATASETS, FROM_FILES
 from nas.errors import ExperimentError
-from nas.indicators import indicator
+from nas.indicators import LOCAL, check_name, check_place, indicator, split_name
+from nas.runtimes import runtime_defaults
 from nas.sampler_names import SAMPLER_NAMES
 from nas.space_classes import absolute_path, absolute_reference, load_space_class
 from nas.spaces import make_space, nearest
@@ -109,19 +111,62 @@ class SearchConfig(_Config):
 
 
 class MeasurementConfig(_Config):
-    """How the latency table of this machine is made.
+    """How the tables of this machine are made, and networks run on it.
 
     Attributes:
         runtime: Name of the runtime.
-        threads: Threads of a run.
+        dtype: Number format; the runtime's default when absent.
+        batch: Examples in a run.
+        threads: Threads of a run; the runtime's default when absent.
         max_blocks: Blocks measured at most; the rest are predicted and flagged.
-        certificate: Whole networks that certify the table.
+        certificate: Whole networks of each family that certify a table.
     """
 
     runtime: str = "onnxruntime"
-    threads: Whole = Field(default=1, ge=1)
+    dtype: str | None = None
+    batch: Whole = Field(default=1, ge=1)
+    threads: Whole | None = Field(default=None, ge=0)
     max_blocks: Whole = Field(default=400, ge=8)
-    certificate: Whole = Field(default=40, ge=20)
+    certificate: Whole = Field(default=100, ge=20)
+
+    def resolved(self) -> MeasurementConfig:
+        """The same with the runtime's defaults written out.
+
+        Raises:
+            UnknownNameError: There is no such runtime.
+        """
+        defaults = runtime_defaults(self.runtime)
+        chosen = {k: v for k, v in defaults.items() if getattr(self, k) is None}
+        return self.model_copy(update=chosen)
+
+    def make_runtime(self, quantity: str = "latency_s") -> Runtime:
+        """The runtime that a quantity is measured with.
+
+        Raises:
+            UnknownNameError: There is no such runtime or quantity.
+            ExperimentError: It has no such setting.
+            UnavailableError: What it needs is not on this machine.
+        """
+        try:
+            return make_runtime(
+                self.runtime,
+                dtype=self.dtype,
+                batch=self.batch,
+                threads=self.threads,
+                training=find_quantity(quantity).training,
+            )
+        except UnknownNameError:
+            raise
+        except ValueError as error:
+            raise ExperimentError(f"`measurement`: {error}") from error
+
+    @property
+    def setting_name(self) -> str:
+        """Name of the setting."""
+        known = self.resolved()
+        assert known.dtype is not None
+        assert known.threads is not None
+        return Setting(known.runtime, "", known.dtype, known.batch, known.threads).name
 
 
 class Experiment(_Config):
@@ -135,8 +180,11 @@ class Experiment(_Config):
         task: What is learned.
         training: How.
         search: How candidates are proposed.
-        budgets: Upper limit of an indicator, in its unit.
-        measurement: How the latency table is made.
+        budgets: Limit of an indicator, in its unit: the most of what is minimised, the least of
+            what is maximised.
+        profiles: Further places of which the Pareto set has every indicator: ``"PROFILE"`` or
+            ``"PROFILE:SETTING"``.
+        measurement: How the tables of this machine are made.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -146,15 +194,22 @@ class Experiment(_Config):
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
     budgets: dict[str, Real] = {}
+    profiles: tuple[str, ...] = ()
     measurement: MeasurementConfig = MeasurementConfig()
 
     @classmethod
-    def load(cls, path: Path, overrides: Sequence[str] = ()) -> Experiment:
+    def load(
+        cls,
+        path: Path,
+        overrides: Sequence[str] = (),
+        profiles: Mapping[str, Path] | None = None,
+    ) -> Experiment:
         """Reads an experiment file.
 
         Args:
             path: A TOML file.
             overrides: Settings of the form ``section.key=value``, the value in TOML.
+            profiles: Folder of each profile that it may name; the shipped ones when absent.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -171,11 +226,16 @@ class Experiment(_Config):
         for override in overrides:
             _override(data, override)
         _make_absolute(data, path.parent)
-        return cls.from_data(data, str(path))
+        return cls.from_data(data, str(path), profiles)
 
     @classmethod
-    def from_data(cls, data: Mapping[str, Any], where: str = "experiment") -> Experiment:
-        """Validates the values of an experiment; errors as for :meth:`load`."""
+    def from_data(
+        cls,
+        data: Mapping[str, Any],
+        where: str = "experiment",
+        profiles: Mapping[str, Path] | None = None,
+    ) -> Experiment:
+        """Validates the values of an experiment; arguments and errors as for :meth:`load`."""
         try:
             experiment = cls.model_validate(data)
         except ValidationError as error:
@@ -185,7 +245,8 @@ class Experiment(_Config):
         with _named(f"{where}: `search.sampler`"):
             _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
         with _named(f"{where}: `measurement.runtime`"):
-            _known("runtime", experiment.measurement.runtime, RUNTIMES)
+            known = experiment.measurement.resolved()
+            experiment = experiment.model_copy(update={"measurement": known})
         with _named(f"{where}: `training.optimizer`"):
             _known("optimizer", experiment.training.optimizer, OPTIMIZERS)
         if experiment.task.path is not None and experiment.task.dataset not in FROM_FILES:
@@ -195,15 +256,18 @@ class Experiment(_Config):
             )
         for name in experiment.search.objectives:
             with _named(f"{where}: `search.objectives`"):
-                indicator(name)
+                check_name(name, profiles)
         for name, limit in experiment.budgets.items():
             with _named(f"{where}: `budgets`"):
-                indicator(name)
+                check_name(name, profiles)
             if not 0 < limit < math.inf:
                 raise ExperimentError(
                     f"{where}: `budgets.{name}` must be above 0 and finite; got {limit}. "
                     f"Its unit is {indicator(name).unit}."
                 )
+        for place in experiment.profiles:
+            with _named(f"{where}: `profiles`"):
+                check_place(place, profiles)
         if not experiment.spaces:
             raise ExperimentError(
                 f"{where}: `spaces` is empty; name at least one of {', '.join(SPACES)}."
@@ -253,7 +317,7 @@ class Experiment(_Config):
         members = [
             make_space(name, classes[name], fields, dataset) for name, fields in self.spaces.items()
         ]
-        for name in (*self.search.objectives, *self.budgets):
+        for name in self.steering:
             silent = [m.name for m in members if not m.generates]
             if indicator(name).of_generation and silent:
                 raise ExperimentError(
@@ -264,6 +328,17 @@ class Experiment(_Config):
             return UnionSpace(members)
         except ValueError as error:
             raise ExperimentError(f"`spaces`: {error}") from error
+
+    @property
+    def steering(self) -> tuple[str, ...]:
+        """The indicators that objectives and budgets name, each once."""
+        return tuple(dict.fromkeys((*self.search.objectives, *self.budgets)))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """This machine and every other place whose indicators are priced."""
+        named = (split_name(name)[1] for name in self.steering)
+        return tuple(dict.fromkeys(filter(None, (LOCAL, *self.profiles, *named))))
 
     @property
     def training_setup(self) -> TrainingSetup:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hw_profiles import RUNTIMES, LatencyTable, local_device
+from hw_profiles import BlockTable, make_runtime
 from hw_profiles.files import write_atomically, write_json
 from nas.candidates import Candidate
 from nas.errors import VerificationError
@@ -28,6 +27,8 @@ __all__ = ["Verification", "export_members", "verify_export"]
 TOLERANCE = 1e-4
 """Largest difference of an output, absolute where outputs are below 1, else relative."""
 BATCHES = (1, 3, 8)
+FILES = ("onnxruntime", "fp32")
+"""Runtime and number format that exported files are run in."""
 
 RunOnnx = Callable[[NDArray[Any]], NDArray[Any]]
 """Outputs of the exported file for a batch."""
@@ -46,7 +47,8 @@ class Verification:
         test_quality_torch: Quality on the test split by PyTorch.
         test_quality_onnx: Likewise by ONNX Runtime.
         predicted_s: Latency that the search went by.
-        measured_s: Latency of the file, two measurements in turn with the reference network.
+        measured_s: Latency of the file, two measurements in turn with the reference network;
+            ``None`` where the search went by another runtime or number format than the file's.
     """
 
     id: str
@@ -56,7 +58,7 @@ class Verification:
     test_quality_torch: Quality
     test_quality_onnx: Quality
     predicted_s: float
-    measured_s: tuple[float, float]
+    measured_s: tuple[float, float] | None
 
 
 def export_members(
@@ -132,10 +134,11 @@ def _verify(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> 
     from nas.training import load_network, predict
 
     weights = run.load_weights(member.id)
-    table = LatencyTable.load(run.latency)
+    table = run.latency_table()
     network = load_network(member.architecture, weights)
     test = dataset.fitted(member.architecture).test
-    run_onnx = _checked_session(path, weights)
+    timed = (table.setting.runtime, table.setting.dtype) == FILES
+    run_onnx = _checked_session(path, weights, table.setting.threads if timed else 1)
     absolute, largest = _compare(run_onnx, network, test.inputs, path)
     totals = np.zeros(2)
     for inputs, labels in test.parts(output_shape(member.architecture)):
@@ -152,7 +155,7 @@ def _verify(run: RunFolder, member: Candidate, path: Path, dataset: Dataset) -> 
         test_quality_torch=by_torch,
         test_quality_onnx=by_onnx,
         predicted_s=member.indicators["latency_s@local"].value,
-        measured_s=_latency(run_onnx, table, test.inputs[:1]),
+        measured_s=_latency(run_onnx, table, test.inputs[:1]) if timed else None,
     )
 
 
@@ -166,17 +169,17 @@ def _predict_differently(first: NDArray[Any], second: NDArray[Any], tolerance: f
     return bool((ordered[:, -1] - ordered[:, -2] > tolerance).any())
 
 
-def _checked_session(path: Path, weights: Mapping[str, torch.Tensor]) -> RunOnnx:
+def _checked_session(path: Path, weights: Mapping[str, torch.Tensor], threads: int) -> RunOnnx:
     """The file as a function of a batch, once the checker has passed it and its weights agree."""
     import onnx
 
     from hw_profiles.onnx_graph import INPUT_NAME
-    from hw_profiles.runtime import session
+    from hw_profiles.onnxruntime_cpu import session
 
     try:
         model = onnx.load(path)
         onnx.checker.check_model(model, full_check=True)
-        run = session(path.read_bytes()).run
+        run = session(path.read_bytes(), threads).run
     except Exception as error:  # Each of the two libraries has errors of its own for a bad file.
         raise VerificationError(f"{path} is not a network that runs: {error}.") from error
     _check_weights(model, weights, path)
@@ -228,21 +231,25 @@ def _check_weights(model: Any, weights: Mapping[str, torch.Tensor], path: Path) 
             raise VerificationError(f"{path}: weight {name} is not the trained one.")
 
 
-def _latency(run_onnx: RunOnnx, table: LatencyTable, example: Any) -> tuple[float, float]:
-    from hw_profiles.timing import on_one_core, prepare_reference, visit
+def _latency(run_onnx: RunOnnx, table: BlockTable, example: Any) -> tuple[float, float]:
+    from hw_profiles.timing import prepare_reference, visit
 
     setting = table.setting
-    runtime = RUNTIMES[setting.runtime](threads=setting.threads, batch=setting.batch)
+    runtime = make_runtime(
+        setting.runtime, dtype=setting.dtype, batch=setting.batch, threads=setting.threads
+    )
     batch = np.repeat(example, setting.batch, axis=0)
 
     def once() -> None:
         run_onnx(batch)
 
-    reference = prepare_reference(runtime)
-    with on_one_core() if setting.threads == 1 else nullcontext():
-        first, second = (visit(once, reference) for _ in range(2))
-    if table.differences(local_device(), runtime.setting):
-        # The table's seconds are of another machine: these are of this one as it is now.
-        return first.p10 * first.reference_s, second.p10 * second.reference_s
-    scale = float(table.conditions["reference_s"])
-    return first.p10 * scale, second.p10 * scale
+    with runtime.pinned():
+        reference = prepare_reference(runtime)
+        visits = [visit(once, reference, runtime) for _ in range(2)]
+    # A table's seconds are of its own machine; elsewhere these are of this one as it is now.
+    elsewhere = table.differences(runtime.device, runtime.setting)
+    first, second = (
+        v.ratio(0.1) * (v.reference_s if elsewhere else float(table.conditions["reference_s"]))
+        for v in visits
+    )
+    return first, second

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidates import excess as relative_excess
+from nas.candidates import excess, violations
 from nas.errors import NothingFeasibleError
-from nas.indicators import Pricer, indicator
+from nas.indicators import indicator
+from nas.pricer import Pricer
 from search_spaces import Choice, SearchSpace
 
 __all__ = ["Pool", "Unseen", "feasible_neighbours", "feasible_pool"]
@@ -45,21 +46,21 @@ def feasible_pool(
     """
     rng = np.random.default_rng(seed)
     codes = space.random_codes(POOL, rng)
-    excess = _excess(space, pricer, budgets, codes)
-    meets = (excess <= 0).all(axis=1)
+    missed = _excess(space, pricer, budgets, codes)
+    meets = (missed <= 0).all(axis=1)
     if meets.any():
         return Pool(codes[meets], float(meets.mean()))
     for _ in range(GENERATIONS):
-        order = np.argsort(np.maximum(excess, 0).sum(axis=1))[:SURVIVORS]
-        codes, excess = codes[order], excess[order]
-        if (excess[0] <= 0).all():
+        order = np.argsort(np.maximum(missed, 0).sum(axis=1))[:SURVIVORS]
+        codes, missed = codes[order], missed[order]
+        if (missed[0] <= 0).all():
             break
         codes = np.unique(np.concatenate([codes, _mutants(space, codes, rng)]), axis=0)
-        excess = _excess(space, pricer, budgets, codes)
-    meets = (excess <= 0).all(axis=1)
+        missed = _excess(space, pricer, budgets, codes)
+    meets = (missed <= 0).all(axis=1)
     if meets.any():
         return Pool(codes[meets], 0.0)
-    raise _nothing_feasible(space, pricer, budgets, codes, excess)
+    raise _nothing_feasible(space, pricer, budgets, codes, missed)
 
 
 def feasible_neighbours(
@@ -146,8 +147,8 @@ def _excess(
     space: SearchSpace, pricer: Pricer, budgets: Mapping[str, float], codes: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """By how much each budget is exceeded, relative to it: ``[n, budgets]``."""
-    values = pricer.price_codes(space, codes)
-    columns = [relative_excess(values[name], limit) for name, limit in budgets.items()]
+    values = pricer.price_codes(space, codes, budgets)
+    columns = [excess(name, values[name], limit) for name, limit in budgets.items()]
     return np.stack(columns, axis=1) if columns else np.zeros((len(codes), 0))
 
 
@@ -156,26 +157,28 @@ def _nothing_feasible(
     pricer: Pricer,
     budgets: Mapping[str, float],
     codes: NDArray[np.int64],
-    excess: NDArray[np.float64],
+    missed: NDArray[np.float64],
 ) -> NothingFeasibleError:
     lines, seen = [], set()
-    for row in np.argsort(np.maximum(excess, 0).sum(axis=1)):
+    for row in np.argsort(np.maximum(missed, 0).sum(axis=1)):
         architecture = space.decode(codes[row])
         if architecture.id in seen:
             continue
         seen.add(architecture.id)
-        values = pricer.price(architecture)
-        missed = ", ".join(
-            f"{name} {values[name].value:.4g} (budget {limit:.4g}, missed by "
-            f"{values[name].value / limit - 1:+.1%})"
-            for name, limit in budgets.items()
-            if values[name].value > limit
+        values = {k: v.value for k, v in pricer.price(architecture, budgets).items()}
+        said = ", ".join(
+            f"{name} {values[name]:.4g} (budget {budgets[name]:.4g}, missed by "
+            f"{values[name] / budgets[name] - 1:+.1%})"
+            for name in violations(values, budgets)
         )
         choices = ", ".join(f"{k}={v}" for k, v in architecture.config.items())
-        lines.append(f"  {architecture.id} {architecture.space}: {missed}; {choices}")
+        lines.append(f"  {architecture.id} {architecture.space}: {said}; {choices}")
         if len(lines) == NEAREST:
             break
-    limits = ", ".join(f"{k} <= {v:.4g} {indicator(k).unit}" for k, v in budgets.items())
+    limits = ", ".join(
+        f"{k} {'>=' if indicator(k).maximize else '<='} {v:.4g} {indicator(k).unit}"
+        for k, v in budgets.items()
+    )
     return NothingFeasibleError(
         f"Nothing in space {space.name} ({space.size:,} architectures) was found to meet the "
         f"budgets {limits}. Nearest:",

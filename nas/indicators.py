@@ -1,43 +1,36 @@
-"""Indicators: what a candidate costs, each with a unit, a definition and a provenance.
+"""Indicators: what a candidate costs or gives, each with a unit, a definition and a direction.
 
-Every indicator is minimised. A name with ``@`` depends on hardware: ``latency_s@local`` is this
-machine's.
+A name with ``@`` depends on hardware: ``latency_s@local`` is this machine's in the setting of the
+experiment, ``latency_s@nvidia-h200:cudagraph-fp16-b1`` that of a profile in one of its settings;
+without a setting it is the profile's first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from predictors import LatencyPredictor
-from search_spaces import (
-    Architecture,
-    CountTable,
-    SearchSpace,
-    TrainingSetup,
-    UnknownNameError,
-    count,
-    count_codes,
-)
+from hw_profiles.profile import HardwareProfile, shipped_profiles
+from search_spaces import TrainingSetup, UnknownNameError
 
 __all__ = [
     "INDICATORS",
+    "LOCAL",
     "Indicator",
-    "Pricer",
-    "Value",
+    "check_name",
+    "check_place",
     "indicator",
     "indicator_names",
-    "paper_gflops",
+    "split_name",
+    "split_place",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """A cost.
+    """A cost, or a yield.
 
     Attributes:
         name: What files call it; its unit is part of the name unless it counts something.
@@ -45,10 +38,13 @@ class Indicator:
         phase: ``"inference"`` or ``"training"``.
         definition: What it counts, at fp32 and batch 1 unless it says otherwise; ``{training}``
             stands for the batch and the optimiser.
-        needs_profile: Whether hardware decides it.
         symbol: Column heading where a person reads.
         scale: What a value is divided by under that heading.
+        needs_profile: Whether hardware decides it.
+        maximize: Whether more of it is better.
         of_generation: Whether only networks that generate token by token have it; others have 0.
+        follows: Another indicator that it is a multiple of within each family: beside that one it
+            weighs nothing in a knee or a hypervolume.
     """
 
     name: str
@@ -58,8 +54,14 @@ class Indicator:
     symbol: str
     scale: float = 1.0
     needs_profile: bool = False
-    direction: str = "minimize"
+    maximize: bool = False
     of_generation: bool = False
+    follows: str = ""
+
+    @property
+    def direction(self) -> Literal["minimize", "maximize"]:
+        """``"minimize"`` or ``"maximize"``."""
+        return "maximize" if self.maximize else "minimize"
 
     def defined(self, training: TrainingSetup | None = None) -> str:
         """The definition, for a batch and optimiser or for those of any experiment."""
@@ -210,107 +212,189 @@ INDICATORS: dict[str, Indicator] = {
             "latency_s",
             "seconds",
             "inference",
-            "Seconds of one run of the whole network, the 10 % quantile.",
+            "Seconds of one run of the whole network at the setting's batch, the 10 % quantile.",
             "latency ms",
             1e-3,
             needs_profile=True,
+        ),
+        *(
+            Indicator(
+                f"latency_p{percent}_s",
+                "seconds",
+                "inference",
+                f"Seconds that {percent} % of such runs take at most, what disturbs them included.",
+                f"p{percent} ms",
+                1e-3,
+                needs_profile=True,
+                follows="latency_s",
+            )
+            for percent in (50, 90, 99)
+        ),
+        Indicator(
+            "throughput_per_s",
+            "examples/s",
+            "inference",
+            "Examples a second in runs at the best batch that was measured and fits the memory.",
+            "examples/s",
+            needs_profile=True,
+            maximize=True,
+        ),
+        Indicator(
+            "decode_step_s",
+            "seconds",
+            "inference",
+            "Seconds of generating the last token of the context with a cache of the earlier ones.",
+            "decode ms",
+            1e-3,
+            needs_profile=True,
+            of_generation=True,
+        ),
+        Indicator(
+            "train_step_s",
+            "seconds",
+            "training",
+            "Seconds of one training step at the setting's batch, the 10 % quantile.",
+            "train step ms",
+            1e-3,
+            needs_profile=True,
+        ),
+        Indicator(
+            "energy_j",
+            "joules",
+            "inference",
+            "Joules of one run at the setting's batch, all that the device's counter sees.",
+            "energy mJ",
+            1e-3,
+            needs_profile=True,
+        ),
+        Indicator(
+            "train_energy_j",
+            "joules",
+            "training",
+            "Joules of one training step at the setting's batch, all that the device's counter "
+            "sees.",
+            "train J",
+            needs_profile=True,
+        ),
+        Indicator(
+            "carbon_g",
+            "grams of CO2 equivalent",
+            "inference",
+            "Grams for one query: its share of the run's joules, times PUE and carbon intensity.",
+            "carbon ug",
+            1e-6,
+            needs_profile=True,
+        ),
+        Indicator(
+            "cost_usd",
+            "US dollars",
+            "inference",
+            "Dollars for one query: its share of the run's seconds, times the price of a chip.",
+            "USD/M queries",
+            1e-6,
+            needs_profile=True,
+        ),
+        Indicator(
+            "train_cost_usd",
+            "US dollars",
+            "training",
+            "Dollars for one training step: its seconds times the price of a chip.",
+            "USD/M steps",
+            1e-6,
+            needs_profile=True,
+        ),
+        Indicator(
+            "device_peak_memory_bytes",
+            "bytes",
+            "inference",
+            "Weights plus the most activation bytes alive at once, at the setting's batch and "
+            "number format.",
+            "device peak MB",
+            1e6,
+            needs_profile=True,
+        ),
+        Indicator(
+            "max_batch",
+            "examples",
+            "inference",
+            "Examples of the largest batch whose peak memory fits, in the setting's number format.",
+            "max batch",
+            needs_profile=True,
+            maximize=True,
         ),
     )
 }
 """Every indicator by name."""
 
-PROFILES = ("local",)
-"""Hardware profiles that a name may end with."""
+LOCAL = "local"
+"""The profile of this machine."""
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """What comes before the ``@`` of a name, and the place after it; empty where there is none."""
+    base, _, place = name.partition("@")
+    return base, place
+
+
+def split_place(place: str) -> tuple[str, str]:
+    """Profile and setting of a place; an empty setting stands for the profile's first.
+
+    >>> split_place("nvidia-h200:cudagraph-fp16-b1")
+    ('nvidia-h200', 'cudagraph-fp16-b1')
+    """
+    profile, _, setting = place.partition(":")
+    return profile, setting
 
 
 def indicator(name: str) -> Indicator:
     """The indicator that a name such as ``"macs"`` or ``"latency_s@local"`` stands for.
 
     Raises:
-        UnknownNameError: The indicator or the profile is not known, a profile is given to an
-            indicator that has none, or none to one that needs it.
+        UnknownNameError: The indicator is not known, a place is given to one that has none, or none
+            to one that needs it.
     """
-    base, at, profile = name.partition("@")
+    base, at, place = name.partition("@")
     known = INDICATORS.get(base)
     if known is None or known.needs_profile != bool(at):
-        raise UnknownNameError("indicator", name, indicator_names())
-    if at and profile not in PROFILES:
-        raise UnknownNameError("profile", profile, PROFILES)
+        profile = split_place(place)[0] or LOCAL
+        raise UnknownNameError("indicator", name, indicator_names(profile))
     return known
 
 
-def indicator_names() -> tuple[str, ...]:
-    """Every indicator that can be named, with its profile where it needs one."""
-    return tuple(
-        full
-        for item in INDICATORS.values()
-        for full in ([f"{item.name}@{p}" for p in PROFILES] if item.needs_profile else [item.name])
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A number and where it comes from.
-
-    Attributes:
-        value: The number, in the indicator's unit.
-        low: Lower end of its 95 % interval; the value itself where it is exact, ``None`` where no
-            interval is known, and the lowest of the repetitions where it was measured.
-        high: Upper end, likewise.
-        provenance: ``"exact"``, ``"table"``, ``"predicted"`` or ``"measured"``.
-    """
-
-    value: float
-    low: float | None
-    high: float | None
-    provenance: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Every field."""
-        return asdict(self)
-
-
-class Pricer:
-    """Prices architectures with every indicator, without building them.
+def check_name(name: str, profiles: Mapping[str, Path] | None = None) -> None:
+    """Refuses a name that stands for no indicator, or for one of a place that is not there.
 
     Args:
-        counts: Counts of blocks.
-        training: Batch and optimiser of the training indicators.
-        latency: A predictor for each profile.
+        name: As :func:`indicator` takes it.
+        profiles: As for :func:`check_place`.
+
+    Raises:
+        UnknownNameError: See above.
     """
-
-    def __init__(
-        self,
-        counts: CountTable,
-        training: TrainingSetup,
-        latency: Mapping[str, LatencyPredictor],
-    ) -> None:
-        self.counts, self.training, self.latency = counts, training, dict(latency)
-
-    def price(self, architecture: Architecture) -> dict[str, Value]:
-        """Every indicator of one architecture, by name."""
-        exact = asdict(count(architecture, self.counts, self.training))
-        values = {name: Value(exact[name], exact[name], exact[name], "exact") for name in exact}
-        for profile, predictor in self.latency.items():
-            estimate = predictor.price(architecture)
-            values[f"latency_s@{profile}"] = Value(
-                estimate.value_s, estimate.low_s, estimate.high_s, estimate.provenance
-            )
-        return values
-
-    def price_codes(self, space: SearchSpace, codes: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Every indicator of many architectures: arrays ``[n]`` from codes ``[n, parameters]``."""
-        values: dict[str, NDArray[Any]] = dict(
-            count_codes(space, np.asarray(codes), self.counts, self.training)
-        )
-        for profile, predictor in self.latency.items():
-            values[f"latency_s@{profile}"] = predictor.price_codes(space, codes)
-        return values
+    if indicator(name).needs_profile:
+        check_place(split_name(name)[1], profiles)
 
 
-def paper_gflops(values: Mapping[str, Value]) -> float:
-    """What the tables of The Efficiency Misnomer (Dehghani et al. 2022) print as "GFLOPs".
+def check_place(place: str, profiles: Mapping[str, Path] | None = None) -> None:
+    """Refuses a profile that is not there, or that has no such setting.
 
-    Half the operations that XLA's cost analysis counts, in 1e9: about the MACs.
+    What this machine's has is only known where its tables are.
+
+    Args:
+        place: ``"PROFILE"`` or ``"PROFILE:SETTING"``.
+        profiles: Folder of each profile but this machine's; the shipped ones when absent.
+
+    Raises:
+        UnknownNameError: See above.
     """
-    return values["flops"].value / 2e9
+    profile, setting = split_place(place)
+    folders = shipped_profiles() if profiles is None else profiles
+    if profile != LOCAL:
+        if profile not in folders:
+            raise UnknownNameError("profile", profile, (LOCAL, *folders))
+        HardwareProfile.load(folders[profile]).setting(setting)
+
+
+def indicator_names(place: str = LOCAL) -> tuple[str, ...]:
+    """Every indicator that can be named, those of a device with a place."""
+    return tuple(f"{i.name}@{place}" if i.needs_profile else i.name for i in INDICATORS.values())

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
-from hw_profiles import RUNTIMES, LatencyTable
+from hw_profiles import BlockTable, Measured
+from hw_profiles.certificate import score as score_of
 from nas.candidates import Candidate
 from nas.experiment import MeasurementConfig
-from nas.indicators import Value
+from nas.indicators import LOCAL
 from nas.progress import Reporter
 from nas.quality import Quality
 from nas.run_folder import RunFolder
 from nas.splits import Dataset
+from predictors import Value
 
-__all__ = ["known_tests", "measure_members", "score_members"]
+__all__ = ["front_certificate", "known_tests", "measure_members", "score_members"]
+
+QUANTILES = {"latency_p50_s": 0.5, "latency_p90_s": 0.9, "latency_p99_s": 0.99}
+"""In the order of :attr:`hw_profiles.Measured.tail`."""
 
 
 def known_tests(run: RunFolder) -> dict[str, Quality]:
@@ -48,24 +53,53 @@ def score_members(
 
 def measure_members(
     members: Sequence[Candidate],
-    table: LatencyTable,
+    table: BlockTable,
     config: MeasurementConfig,
     report: Reporter,
-) -> tuple[Candidate, ...]:
-    """The members with the latency of the whole network, in the table's seconds."""
-    from hw_profiles.measurement import time_networks
+) -> tuple[tuple[Candidate, ...], tuple[Measured, ...]]:
+    """The members with the latency of the whole network, and what was measured of each.
 
-    runtime = RUNTIMES[config.runtime](threads=config.threads)
+    The latency is in the table's seconds, its quantiles in the machine's at that moment.
+
+    Args:
+        members: What to measure.
+        table: Of this machine.
+        config: How it was made.
+        report: Told how far it is.
+    """
+    from hw_profiles.measurement import time_networks, whole
+
+    runtime = config.make_runtime()
     with report.bar("Measuring members") as bar:
         visits, _ = time_networks(
             [member.architecture for member in members],
             runtime,
+            visits=2,
             progress=lambda done, total, left: bar(done, total),
         )
+    latency = f"latency_s@{LOCAL}"
     reference_s = float(table.conditions["reference_s"])
-    measured = []
+    measured, known = [], []
     for member, pair in zip(members, visits, strict=True):
-        seconds = [visit.p10 * reference_s for visit in pair]
-        value = Value(float(np.mean(seconds)), min(seconds), max(seconds), "measured")
-        measured.append(replace(member, measured={"latency_s@local": value}))
-    return tuple(measured)
+        predicted = member.indicators[latency].value
+        found = whole(member.architecture, predicted, pair, reference_s)
+        seconds = found.measured
+        values = {latency: Value(float(np.mean(seconds)), *_ends(seconds), "measured")}
+        for (name, quantile), value in zip(QUANTILES.items(), found.tail, strict=True):
+            each = [float(np.quantile(visit.runs_s, quantile)) for visit in pair]
+            values[f"{name}@{LOCAL}"] = Value(value, *_ends((*each, value)), "measured")
+        measured.append(replace(member, measured=values))
+        known.append(found)
+    return tuple(measured), tuple(known)
+
+
+def front_certificate(measured: Sequence[Measured]) -> dict[str, float] | None:
+    """How far the members' predicted latency is from the measured; ``None`` without members.
+
+    They are no sample of the space: a search picks where the table errs low.
+    """
+    return asdict(score_of(measured)) if measured else None
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)

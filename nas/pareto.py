@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidates import Candidate
-from nas.indicators import INDICATORS
+from nas.indicators import INDICATORS, indicator, split_name
 from search_spaces import CorruptFileError, UnknownNameError
 
 __all__ = ["ParetoSet", "pareto_set"]
@@ -19,6 +19,8 @@ QUALITY_COLUMN = "quality"
 EXACT_HYPERVOLUME_COLUMNS = 6
 MARGIN = 0.1
 """How far the reference point lies beyond the worst value, as a share of the range."""
+ALIKE = 9
+"""Digits after the point in which columns over their largest agree that are multiples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,16 @@ class ParetoSet:
     Attributes:
         members: By quality, then params; each network once.
         reference_point: For ``"quality"`` and each indicator, the worst value among the feasible
-            evaluated candidates plus a tenth of their range, in the indicator's unit.
-        ideal_point: The best values, likewise.
+            evaluated candidates and a tenth of their range beyond it, in the indicator's unit.
+        ideal_point: The best values, likewise: the largest of what is maximised.
         hypervolume: Share of the box between ideal and reference point that the members dominate.
-            Columns in which all candidates are equal are left out, and those that equal another.
+            Columns in which all candidates are equal are left out, and those that are a multiple of
+            another.
         hypervolume_method: ``"exact"``, or the approximation used above six columns.
         evaluated: Distinct candidates that were trained.
         feasible: How many of those meet every budget.
+        front_certificate: How far what the members were predicted to take is from what they took,
+            as figures of a :class:`hw_profiles.Score`: a search picks where a table errs low.
     """
 
     members: tuple[Candidate, ...]
@@ -47,6 +52,7 @@ class ParetoSet:
     hypervolume_method: str
     evaluated: int
     feasible: int
+    front_certificate: Mapping[str, float] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -58,6 +64,7 @@ class ParetoSet:
             "ideal_point": dict(self.ideal_point),
             "evaluated": self.evaluated,
             "feasible": self.feasible,
+            "front_certificate": self.front_certificate and dict(self.front_certificate),
         }
 
     @classmethod
@@ -78,8 +85,8 @@ class ParetoSet:
         """Members by ``"all"``, ``"knee"`` or an id (or its unambiguous beginning).
 
         The knee is the member closest to the ideal point when quality and each indicator are
-        scaled to the members' own range, all weighing the same. An indicator that equals another
-        weighs nothing: without experts, active params are params.
+        scaled to the members' own range, all weighing the same. An indicator that is a multiple of
+        another weighs nothing: without experts, active params are params.
 
         Raises:
             UnknownNameError: No member has that id.
@@ -87,10 +94,10 @@ class ParetoSet:
         if name == "all":
             return self.members
         if name == "knee" and self.members:
-            points = _matrix(self.members, _columns(self.members))
-            points = points[:, _distinct(points)]
-            span = np.maximum(np.ptp(points, axis=0), 1e-300)
-            distance = np.linalg.norm((points - points.min(axis=0)) / span, axis=1)
+            columns = _columns(self.members)
+            points = _matrix(self.members, columns)
+            scaled, _, _ = _scaled(points, _maximized(columns))
+            distance = np.linalg.norm(scaled[:, _distinct(points, columns)], axis=1)
             return (self.members[int(np.argmin(distance))],)
         found = [member for member in self.members if name and member.id.startswith(name)]
         if len(found) != 1:
@@ -121,25 +128,27 @@ def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
     points = _matrix(feasible, columns)
     if not np.isfinite(points).all():
         raise ValueError("`candidates` hold a NaN or infinite value; leave failed ones out.")
-    keep = moocore.is_nondominated(points, keep_weakly=True)
+    maximized = _maximized(columns)
+    keep = moocore.is_nondominated(points, maximise=maximized.tolist(), keep_weakly=True)
     members = [candidate for candidate, kept in zip(feasible, keep, strict=True) if kept]
     members.sort(key=lambda c: (c.quality.value, c.indicators["params"].value, c.id))
-    ideal, worst = points.min(axis=0), points.max(axis=0)
-    span = worst - ideal
-    varying = _distinct(points)
+    scaled, ideal, worst = _scaled(points, maximized)
+    varying = _distinct(points, columns)
     volume, method = 0.0, "exact"
     if varying.any():
-        scaled = (points[keep][:, varying] - ideal[varying]) / span[varying]
+        front = scaled[keep][:, varying]
         reference = np.full(int(varying.sum()), 1 + MARGIN)
         if len(reference) <= EXACT_HYPERVOLUME_COLUMNS:
-            volume = moocore.hypervolume(scaled, ref=reference)
+            volume = moocore.hypervolume(front, ref=reference)
         else:
             method = "moocore.hv_approx, Rphi-FWE+, 262144 samples"
-            volume = moocore.hv_approx(scaled, ref=reference)
+            volume = moocore.hv_approx(front, ref=reference)
         volume = float(volume) / (1 + MARGIN) ** len(reference)
     return ParetoSet(
         members=tuple(members),
-        reference_point=dict(zip(columns, (worst + MARGIN * span).tolist(), strict=True)),
+        reference_point=dict(
+            zip(columns, (worst + MARGIN * (worst - ideal)).tolist(), strict=True)
+        ),
         ideal_point=dict(zip(columns, ideal.tolist(), strict=True)),
         hypervolume=volume,
         hypervolume_method=method,
@@ -148,11 +157,33 @@ def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
     )
 
 
-def _distinct(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Which columns vary and are not equal to an earlier one: ``[columns]``."""
-    _, first = np.unique(points, axis=1, return_index=True)
+def _maximized(columns: Sequence[str]) -> NDArray[np.bool_]:
+    return np.array([name != QUALITY_COLUMN and indicator(name).maximize for name in columns])
+
+
+def _scaled(
+    points: NDArray[np.float64], maximized: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Points between 0 for the best value of a column and 1 for the worst; these two values.
+
+    A column in which all are equal is 0.
+    """
+    least, most = points.min(axis=0), points.max(axis=0)
+    ideal, worst = np.where(maximized, most, least), np.where(maximized, least, most)
+    span = np.where(most > least, worst - ideal, 1.0)
+    return (points - ideal) / span, ideal, worst
+
+
+def _distinct(points: NDArray[np.float64], columns: Sequence[str]) -> NDArray[np.bool_]:
+    """Which columns vary, are no multiple of an earlier one and follow none: ``[columns]``."""
+    shares = points / np.maximum(np.abs(points).max(axis=0), 1e-300)
+    _, first = np.unique(np.round(shares, ALIKE), axis=1, return_index=True)
     distinct: NDArray[np.bool_] = np.isin(np.arange(points.shape[1]), first)
     distinct &= np.ptp(points, axis=0) > 0
+    for position, name in enumerate(columns):
+        base, place = split_name(name)
+        followed = INDICATORS[base].follows if base in INDICATORS else ""
+        distinct[position] &= not followed or f"{followed}@{place}" not in columns
     return distinct
 
 
@@ -161,8 +192,7 @@ def _columns(candidates: Sequence[Candidate]) -> list[str]:
     mixed = {
         name
         for name in candidates[0].indicators
-        if name in INDICATORS
-        and INDICATORS[name].of_generation
+        if indicator(name).of_generation
         and len({candidate.indicators[name].value == 0 for candidate in candidates}) > 1
     }
     names = (name for name in candidates[0].indicators if name not in mixed)

@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from hw_profiles import LatencyTable, Score
+from hw_profiles import BlockTable, Score
 from hw_profiles.certificate import Measured
 from nas.candidates import Candidate
-from nas.indicators import Value, indicator, paper_gflops
+from nas.indicators import LOCAL, indicator, split_name
 from nas.pareto import ParetoSet
+from nas.pricer import paper_gflops
 from nas.quality import Quality
+from predictors import Value
+from predictors.footprint import BreakEven, Share, Tariff
+from predictors.profile_pricer import COUNTED
 from search_spaces import TrainingSetup
 
-__all__ = ["print_certificate", "print_indicators", "print_pareto", "print_rows"]
+if TYPE_CHECKING:
+    from nas.lifetimes import Lifetime
+
+__all__ = [
+    "print_certificate",
+    "print_indicators",
+    "print_lifetimes",
+    "print_pareto",
+    "print_rows",
+]
 
 
 def _console(width: int) -> Console:
@@ -42,6 +56,9 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+SURE = 0.95
+"""A probability of keeping to a budget from which nothing is said."""
+
 _QUALITIES = {
     "validation_error": ("val err %", "test acc %"),
     "validation_bits_per_byte": ("val bits/byte", "test bits/byte"),
@@ -63,7 +80,10 @@ def _telling(members: Sequence[Candidate]) -> tuple[list[str], dict[str, str]]:
     same: dict[str, str] = {}
     for name in members[0].indicators:
         column = tuple(member.indicators[name].value for member in members)
-        if not any(column):
+        followed, place = indicator(name).follows, split_name(name)[1]
+        if followed:
+            same[name] = f"follows {followed}@{place}"
+        elif not any(column):
             same[name] = "0"
         elif column in columns:
             same[name] = f"as {columns[column]}"
@@ -81,11 +101,12 @@ def print_pareto(pareto: ParetoSet) -> None:
         print("The Pareto set is empty: no feasible candidate was trained.")
         return
     names, same = _telling(pareto.members)
+    whole = {name for member in pareto.members for name in member.measured}
     kind = pareto.members[0].quality.name
     headings = ["id", "space", *_QUALITIES.get(kind, (kind, "test"))]
     for name in names:
-        headings.append(indicator(name).symbol + (" table" if "@" in name else ""))
-        if any(name in member.measured for member in pareto.members):
+        headings.append(_heading(name))
+        if name in whole:
             headings.append("measured")
     rows = []
     for member in pareto.members:
@@ -94,11 +115,11 @@ def print_pareto(pareto: ParetoSet) -> None:
         for name in names:
             value = member.indicators[name]
             scale = indicator(name).scale
-            flag = "*" if value.provenance == "predicted" else ""
+            flag = "*" if _guessed(name, value) else ""
             row.append(_number(value.value / scale) + flag)
-            if "measured" in headings and "@" in name:
-                whole = member.measured.get(name)
-                row.append(_number(whole.value / scale) if whole else "")
+            if name in whole:
+                measured = member.measured.get(name)
+                row.append(_number(measured.value / scale) if measured else "")
         rows.append(row)
     print_rows(headings, rows, "Pareto set across quality and every indicator")
     share = len(pareto.members) / pareto.feasible
@@ -107,10 +128,38 @@ def print_pareto(pareto: ParetoSet) -> None:
         f"set; {pareto.evaluated} were trained. Hypervolume {pareto.hypervolume:.4g} of the box "
         f"from the best to the reference point ({pareto.hypervolume_method})."
     )
+    if pareto.front_certificate:
+        print(_front(pareto.front_certificate))
     if same:
         print(f"Not shown: {', '.join(f'{name} ({why})' for name, why in same.items())}.")
-    if any(v.provenance == "predicted" for m in pareto.members for v in m.indicators.values()):
+    if any(_guessed(name, v) for m in pareto.members for name, v in m.indicators.items()):
         print("* A block of it was not timed but predicted.")
+    for member in pareto.members:
+        for name, probability in member.feasibility.items():
+            if probability is not None and probability < SURE:
+                print(f"{member.id} keeps to the budget of {name} with probability "
+                      f"{probability:.0%} once it is measured.")  # fmt: skip
+
+
+def _heading(name: str) -> str:
+    known, place = indicator(name), split_name(name)[1]
+    where = "table" if place == LOCAL else place
+    more = " (more is better)" if known.maximize else ""
+    return f"{known.symbol}{more} {where}".rstrip()
+
+
+def _guessed(name: str, value: Value) -> bool:
+    """Whether a block's value was predicted, rather than counted."""
+    return value.provenance == "predicted" and split_name(name)[0] not in COUNTED
+
+
+def _front(score: Mapping[str, float]) -> str:
+    n = f"{score['n']:.0f} members" if score["n"] > 1 else "one member"
+    return (
+        f"The {n} measured whole: latency {score['within_10']:.0%} within ±10 % of what the table "
+        f"says, {score['within_5']:.0%} within ±5 % (repeated: {score['aa_within_5']:.0%}), bias "
+        f"{score['bias']:+.1%}."
+    )
 
 
 def print_indicators(values: Mapping[str, Value], training: TrainingSetup) -> None:
@@ -120,10 +169,13 @@ def print_indicators(values: Mapping[str, Value], training: TrainingSetup) -> No
         known = indicator(name)
         exact = value.low is None or value.low == value.high
         interval = "" if exact else f"{value.low:.4g} to {value.high:.4g}"
-        number = f"{value.value:,.0f}" if value.provenance == "exact" else f"{value.value:.4g}"
-        rows.append([name, number, known.unit, interval, value.provenance, known.phase])
-    headings = ["indicator", "value", "unit", "95 % interval", "provenance", "phase"]
-    print_rows(headings, rows, "At fp32 and batch 1; training at its own batch")
+        whole = value.provenance == "exact" or split_name(name)[0] in COUNTED
+        number = f"{value.value:,.0f}" if whole else f"{value.value:.4g}"
+        row = [name, number, known.unit, interval, value.provenance, known.phase]
+        rows.append([*row, value.at or ""])
+    headings = ["indicator", "value", "unit", "95 % interval", "provenance", "phase", "at"]
+    title = "At fp32 and batch 1, training at its own batch; on a device as its setting says"
+    print_rows(headings, rows, title)
     for name in values:
         print(f"{name}: {indicator(name).defined(training)}")
     gflops = paper_gflops(values)
@@ -132,16 +184,26 @@ def print_indicators(values: Mapping[str, Value], training: TrainingSetup) -> No
     )
 
 
-def print_certificate(table: LatencyTable) -> None:
+def print_certificate(table: BlockTable) -> None:
     """Prints how a table was made and how wrong it is, by family."""
     conditions = table.conditions
     print(f"{table.name} on {table.device.name}, made {conditions['date']}")
+    if "meter" in conditions:
+        held_to = f"{conditions['meter_source']}; idle {conditions['idle_w']:.4g} W"
+    else:
+        held_to = (
+            f"reference {1e3 * conditions['reference_s']:.4g} ms, its 5 to 95 % range "
+            f"{conditions['reference_drift'] - 1:.0%}"
+        )
     print(
         f"{len(table.entries)} blocks from {conditions['networks']} networks, "
-        f"{conditions['statistic']}; reference {1e3 * conditions['reference_s']:.4g} ms, its 5 to "
-        f"95 % range {conditions['reference_drift'] - 1:.0%}; timing noise "
-        f"{conditions['timing_noise']:.1%}; {conditions['blocks_unmeasured']} blocks not timed."
+        f"{conditions['statistic']}; {held_to}; noise of a network "
+        f"{conditions['timing_noise']:.1%}; {conditions['blocks_unmeasured']} blocks not measured."
     )
+    versions = {table.setting.runtime: table.setting.version, **conditions.get("versions", {})}
+    told = ", ".join(" ".join([name, *version.split()]) for name, version in versions.items())
+    core = conditions.get("core")
+    print(f"With {told}{'' if core is None else f'; on core {core}'}.")
     if table.certificate is None:
         print("No certificate: its error is not known.")
         return
@@ -162,18 +224,18 @@ def print_certificate(table: LatencyTable) -> None:
 def _score_cells(score: Score | None, measured: Sequence[Measured]) -> list[str]:
     if score is None:
         return ["0", "none", *[""] * 8]
-    predicted = [item.predicted_s for item in measured]
-    first, second = zip(*(item.measured_s for item in measured), strict=True)
-    means = [sum(item.measured_s) / 2 for item in measured]
+    predicted = [item.predicted for item in measured]
+    first, second = zip(*(item.measured for item in measured), strict=True)
+    means = [sum(item.measured) / 2 for item in measured]
     return [
         str(score.n),
         f"{score.bias:+.1%}",
         f"{score.mape:.1%}",
-        f"{score.within_5:.0%}",
-        f"{score.aa_within_5:.0%}",
-        f"{score.within_10:.0%}",
-        f"{score.within_10_low:.0%}",
-        f"{score.aa_within_10:.0%}",
+        f"{score.within_5:.1%}",
+        f"{score.aa_within_5:.1%}",
+        f"{score.within_10:.1%}",
+        f"{score.within_10_low:.1%}",
+        f"{score.aa_within_10:.1%}",
         f"{score.tau:.3f}" if _ranked(predicted, means) else "",
         f"{score.aa_tau:.3f}" if _ranked(first, second) else "",
     ]
@@ -182,3 +244,54 @@ def _score_cells(score: Score | None, measured: Sequence[Measured]) -> list[str]
 def _ranked(*sequences: Sequence[float]) -> bool:
     """Whether a rank correlation of the sequences is defined."""
     return all(len(set(sequence)) > 1 for sequence in sequences)
+
+
+def print_lifetimes(
+    lifetimes: Sequence[Lifetime], tariff: Tariff, found: Mapping[str, BreakEven]
+) -> None:
+    """Prints what networks take over their lives, and at how many queries two break even."""
+    headings = ["", "chip hours", "energy kWh", "carbon kg CO2e", "USD"]
+    for lifetime in lifetimes:
+        life = lifetime.footprint
+        shares = {
+            f"training on {life.chips} chips": life.training,
+            f"{life.queries:,.0f} queries": life.inference,
+            "together": life.total,
+            "one query": life.query,
+        }
+        trained = f", trained on {lifetime.trained}" if lifetime.trained else ""
+        title = f"{lifetime.architecture.id}, queries on {lifetime.served}{trained}"
+        print_rows(headings, [[name, *_share_cells(s)] for name, s in shares.items()], title)
+    stated = {
+        "PUE": tariff.pue,
+        "carbon intensity": tariff.carbon_intensity,
+        "price of a chip": tariff.chip_price,
+    }
+    for name, known in stated.items():
+        said = "not known" if known is None else f"{known.value:g} {known.unit} ({known.source})"
+        print(f"{name}: {said}")
+    if any(lifetime.footprint.query.energy_j is None for lifetime in lifetimes):
+        print("Energy is not counted there, so it and its carbon are not known.")
+    ids = {"a": lifetimes[0].architecture.id, "b": lifetimes[-1].architecture.id}
+    for name, item in found.items():
+        print(f"{name}: {_break_even(item, ids)}")
+
+
+def _share_cells(share: Share) -> list[str]:
+    known = (
+        (share.chip_s, 3600.0),
+        (share.energy_j, 3.6e6),
+        (share.carbon_g, 1e3),
+        (share.cost_usd, 1.0),
+    )
+    return ["unknown" if value is None else f"{value / scale:.4g}" for value, scale in known]
+
+
+def _break_even(item: BreakEven, ids: Mapping[str, str]) -> str:
+    if item.queries is None:
+        if item.below == "same":
+            return "both take the same at any number of queries"
+        return f"{ids[item.below]} takes less at any number of queries"
+    return (
+        f"{ids[item.below]} takes less up to {item.queries:,.0f} queries, {ids[item.above]} beyond"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from hw_profiles import RUNTIMES, LatencyTable, local_device
+from hw_profiles import BlockTable
 from hw_profiles.code import timing_code
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
@@ -39,25 +39,24 @@ def _differing(before: Any, now: Any, place: str = "") -> list[str]:
     ]
 
 
-def check_same_device(table: LatencyTable, experiment: Experiment) -> None:
-    config = experiment.measurement
-    setting = RUNTIMES[config.runtime](threads=config.threads).setting
-    differing = table.differences(local_device(), setting)
-    if differing:
-        fields = "; ".join(f"{key}: {a} then, {b} now" for key, (a, b) in differing.items())
-        raise ExperimentError(
-            f"The run was priced with a table of another device or runtime ({fields}). Go on with "
-            "it there, or start a new one."
-        )
+def check_same_device(table: BlockTable, experiment: Experiment) -> None:
+    """Refuses to go on with a run elsewhere than where it was begun.
+
+    Raises:
+        ForeignTableError: Its table is of another device or version; the message has both sides.
+    """
+    runtime = experiment.measurement.make_runtime()
+    advice = "The run was priced with it: go on with it there, or start a new one."
+    table.check_made_on(runtime.device, runtime.setting, advice)
 
 
-def code_changed(table: LatencyTable, space: SearchSpace) -> bool:
+def code_changed(table: BlockTable, space: SearchSpace) -> bool:
     """Whether the blocks of a space are of other code than a table was measured with."""
     code = timing_code(space)
     return bool(table.conditions.get("code", code) != code)
 
 
-def check_same_code(table: LatencyTable, space: SearchSpace) -> None:
+def check_same_code(table: BlockTable, space: SearchSpace) -> None:
     """Raises ExperimentError unless a run's blocks are what its table was measured with."""
     if code_changed(table, space):
         raise ExperimentError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from hw_profiles import Device, LatencyTable
+from hw_profiles import BlockTable, Device
 from hw_profiles.files import canonical_json, read_json, sha256_of, write_atomically, write_json
+from hw_profiles.profile import HardwareProfile, shipped_profiles
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
+from nas.indicators import LOCAL
 from nas.pareto import ParetoSet
 from search_spaces import CorruptFileError
 
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFolder"]
 
-FORMAT = "hwnas run 1"
+FORMAT = "hwnas run 2"
 PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "optuna", "numpy", "scikit-learn", "moocore")
 OPTIONAL_PACKAGES = ("tokenizers",)
 """Named in the manifest; a machine without them is not at fault."""
@@ -35,10 +37,11 @@ OPTIONAL_PACKAGES = ("tokenizers",)
 class RunFolder:
     """A run on disk.
 
-    ``config.toml`` (the experiment with every default), ``latency.json`` (the table it was priced
-    with), ``study.db`` (the Optuna study; this process is its only writer), ``checkpoints/``,
-    ``events.jsonl``, ``pareto.json``, ``exports/`` and ``manifest.json`` with the checksum of each,
-    but for the exports, which are verified against the checkpoints.
+    ``config.toml`` (the experiment with every default), ``profiles/`` (what it was priced with: of
+    each profile the constants, and the tables that were used), ``study.db`` (the Optuna study; this
+    process is its only writer), ``checkpoints/``, ``events.jsonl``, ``pareto.json``, ``exports/``
+    and ``manifest.json`` with the checksum of each, but for the exports, which are verified against
+    the checkpoints.
 
     Attributes:
         path: The folder.
@@ -62,9 +65,31 @@ class RunFolder:
         return self.path / "study.db"
 
     @property
-    def latency(self) -> Path:
-        """The latency table that candidates were priced with."""
-        return self.path / "latency.json"
+    def profile_folders(self) -> dict[str, Path]:
+        """Folder of each profile that candidates were priced with, by name."""
+        found = sorted((self.path / "profiles").glob("*/profile.json"))
+        return {path.parent.name: path.parent for path in found}
+
+    def profiles(self) -> dict[str, HardwareProfile]:
+        """The profiles that candidates were priced with, by name.
+
+        Raises:
+            CorruptFileError: One cannot be read.
+        """
+        return {k: HardwareProfile.load(folder) for k, folder in self.profile_folders.items()}
+
+    def latency_table(self) -> BlockTable:
+        """This machine's latency table that candidates were priced with.
+
+        Raises:
+            CorruptFileError: It is missing or cannot be read.
+        """
+        setting = self.experiment().measurement.setting_name
+        profile = self.profiles().get(LOCAL)
+        tables = profile.tables(setting, "latency_s") if profile is not None else ()
+        if not tables:
+            raise CorruptFileError(f"{self.path / 'profiles'} has no latency table of the run.")
+        return tables[-1]
 
     @property
     def pareto(self) -> Path:
@@ -98,9 +123,19 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, experiment: Experiment, table: LatencyTable, device: Device
+        cls,
+        path: Path,
+        experiment: Experiment,
+        priced: Iterable[tuple[HardwareProfile, Sequence[BlockTable]]],
+        device: Device,
     ) -> RunFolder:
         """Starts a run in a new folder.
+
+        Args:
+            path: The folder.
+            experiment: What will be done.
+            priced: What candidates are priced with: profiles, and tables of them.
+            device: This machine.
 
         Raises:
             ExperimentError: The folder is already there.
@@ -109,7 +144,8 @@ class RunFolder:
         run.check_free(path)
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
         write_atomically(run.config, experiment.to_toml().encode())
-        table.save(run.latency)
+        for profile, tables in priced:
+            _copy(profile, tables, path / "profiles" / profile.name)
         versions = {}
         for name in (*PACKAGES, *OPTIONAL_PACKAGES):
             try:
@@ -168,7 +204,7 @@ class RunFolder:
 
     def experiment(self) -> Experiment:
         """The experiment of the run."""
-        return Experiment.load(self.config)
+        return Experiment.load(self.config, profiles=shipped_profiles() | self.profile_folders)
 
     def resume_line(self) -> str:
         """The command that goes on with the run."""
@@ -259,10 +295,11 @@ class RunFolder:
         # While a run is running only what never changes has a checksum, so that one that was
         # killed can be gone on with.
         if state == "running":
-            files = [self.config, self.latency]
+            files = [self.config]
         else:
-            files = [self.config, self.latency, self.study, self.pareto, self.events]
+            files = [self.config, self.study, self.pareto, self.events]
             files += sorted((self.path / "checkpoints").glob("*.safetensors"))
+        files += sorted((self.path / "profiles").glob("*/*.json"))
         checksums = {
             file.relative_to(self.path).as_posix(): sha256_of(file.read_bytes())
             for file in files
@@ -270,6 +307,16 @@ class RunFolder:
         }
         changed = {"state": state, "updated": _now(), "files": checksums}
         write_json(self.manifest, _sealed(manifest | changed))
+
+
+def _copy(profile: HardwareProfile, tables: Sequence[BlockTable], folder: Path) -> None:
+    """Adds some tables of a profile to a folder, with what else is known of the device."""
+    for table in tables:
+        table.save(folder / f"{table.setting.name}.{table.quantity}.{table.digest}.json")
+    device = profile.device or next((table.device for table in tables), None)
+    copy = replace(profile, folder=folder, device=device)
+    held = {setting for setting, _, _ in copy.files}
+    replace(copy, order=tuple(name for name in profile.settings if name in held)).save()
 
 
 def _sealed(manifest: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from hw_profiles import LatencyTable, local_device
+from hw_profiles import BlockTable, local_device
 from hw_profiles.store import Store
 from nas.candidates import Candidate, excess, violations
 from nas.errors import InterruptedSearch, TooManyFailuresError
@@ -19,18 +19,19 @@ from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
 from nas.feasibility import Pool, Unseen, feasible_pool
 from nas.fitting import check_fit
-from nas.indicators import INDICATORS, Pricer
+from nas.indicators import indicator
 from nas.interrupts import uninterrupted
-from nas.members import known_tests, measure_members, score_members
+from nas.members import front_certificate, known_tests, measure_members, score_members
 from nas.pareto import ParetoSet, pareto_set
-from nas.pricing import count_space, ready_table
+from nas.places import check_local_names, devices_of_run, other_devices, ready_local_devices
+from nas.pricer import Pricer
+from nas.pricing import count_space
 from nas.progress import Bar, Reporter
 from nas.quality import Quality
 from nas.resuming import check_same_code, check_same_device, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.samplers import make_sampler
 from nas.splits import Dataset
-from predictors import LatencyPredictor
 from search_spaces import Architecture, Choice, Suggest, UnionSpace
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def run_experiment(
     store: Store | None = None,
     report: Reporter | None = None,
     dataset: Dataset | None = None,
+    again: str = "",
 ) -> Outcome:
     """Runs an experiment from its file to a tested and measured Pareto set.
 
@@ -83,10 +85,13 @@ def run_experiment(
         store: Where tables and counts are kept.
         report: Where progress is written.
         dataset: In place of the one that the experiment names.
+        again: The command that does all this, for whoever stops it before there is a run.
 
     Raises:
-        ExperimentError: The folder is taken, or holds another experiment or one of other code, or
-            a space makes networks that do not fit the data set.
+        ExperimentError: The folder is taken, or holds another experiment or one of other code, a
+            space makes networks that do not fit the data set, or an objective or budget names what
+            a profile does not have.
+        ForeignTableError: The run in the folder was begun on another device or version.
         NothingFeasibleError: The budgets leave nothing of the space.
         TooManyFailuresError: More trainings failed than the experiment allows.
         InterruptedSearch: Ctrl-C; what was done is saved.
@@ -104,10 +109,11 @@ def run_experiment(
     if resume:
         run = RunFolder.open(folder)
         check_same_experiment(run.experiment(), experiment, folder)
-        table = LatencyTable.load(run.latency)
+        table = run.latency_table()
         check_same_device(table, experiment)
         check_same_code(table, space)
         counts = count_space(space, store, report)
+        devices = devices_of_run(experiment, run.profiles(), space, counts)
         run.start(experiment)
     else:
         RunFolder.check_free(folder)
@@ -115,21 +121,26 @@ def run_experiment(
         try:
             counts = count_space(space, store, report)
             check_fit(space, dataset, counts, experiment.seed)
-            # Budgets that need no table can be refused before one is measured.
-            exact = {k: v for k, v in experiment.budgets.items() if k in INDICATORS}
-            setup = experiment.training_setup
-            feasible_pool(space, Pricer(counts, setup, {}), exact, experiment.seed)
-            table = ready_table(space, experiment, counts, store, report)
+            # What needs no table of this machine can be refused before one is measured.
+            devices = other_devices(experiment, space, counts, store)
+            check_local_names(experiment, space, store)
+            known = Pricer(counts, experiment.training_setup, devices)
+            limits = {k: v for k, v in experiment.budgets.items() if k in known.names}
+            feasible_pool(space, known, limits, experiment.seed)
+            own, table = ready_local_devices(experiment, space, counts, store, report)
+            devices = {place: (own | devices)[place] for place in experiment.places}
         except KeyboardInterrupt as interrupt:
+            go_on = f"Go on with:\n{again}" if again else "Give the same command again."
             raise InterruptedSearch(
-                "Stopped before any candidate was trained: give the same command again."
+                "Stopped before any candidate was trained; what was timed so far is kept. " + go_on
             ) from interrupt
-    predictor = LatencyPredictor(table, counts)
-    pricer = Pricer(counts, experiment.training_setup, {"local": predictor})
+    pricer = Pricer(counts, experiment.training_setup, devices)
+    pricer.require(experiment.steering)
     pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
     if experiment.budgets:
         report.line(f"Budgets: {pool.share:.1%} of random architectures meet all of them.")
-    run = run or RunFolder.create(folder, experiment, table, local_device())
+    priced = [(device.profile, device.tables) for device in devices.values()]
+    run = run or RunFolder.create(folder, experiment, priced, local_device())
     return Search(experiment, run, space, dataset, pricer, pool, report).run(table)
 
 
@@ -173,7 +184,7 @@ class Search:
         budgets, seed = self.experiment.budgets, self.experiment.seed
         self._unseen = Unseen(self.space, self.pricer, budgets, self.pool.codes, seed)
 
-    def run(self, table: LatencyTable) -> Outcome:
+    def run(self, table: BlockTable) -> Outcome:
         """Asks, trains and tells until enough candidates are trained, then writes the set."""
         settings = self.experiment.search
         study = self._open_study()
@@ -221,7 +232,7 @@ class Search:
         return optuna.create_study(
             storage=f"sqlite:///{self.folder.study}",
             study_name=self.experiment.name,
-            directions=["minimize"] * (1 + len(settings.objectives)),
+            directions=["minimize", *(indicator(n).direction for n in settings.objectives)],
             sampler=make_sampler(settings.sampler, self.experiment.seed + self._epoch()),
             load_if_exists=True,
         )
@@ -261,9 +272,10 @@ class Search:
         return self.space.architecture(trial.params)
 
     def _candidate(self, architecture: Architecture, quality: Quality) -> Candidate:
-        values = self.pricer.price(architecture)
-        missed = violations({k: v.value for k, v in values.items()}, self.experiment.budgets)
-        return Candidate(architecture, quality, values, not missed, missed)
+        values, budgets = self.pricer.price(architecture), self.experiment.budgets
+        missed = violations({k: v.value for k, v in values.items()}, budgets)
+        likely = self.pricer.feasibility(architecture, budgets)
+        return Candidate(architecture, quality, values, not missed, missed, likely)
 
     def _loop(self, study: optuna.Study, evaluate: Evaluate, bar: Bar) -> None:
         settings = self.experiment.search
@@ -319,8 +331,9 @@ class Search:
         return list(batch.values()), waiting
 
     def _over_budget(self, study: optuna.Study, trial: Trial, architecture: Architecture) -> bool:
-        values, budgets = self.pricer.price(architecture), self.experiment.budgets
-        over = {name: excess(values[name].value, limit) for name, limit in budgets.items()}
+        budgets = self.experiment.budgets
+        values = self.pricer.price(architecture, budgets)
+        over = {name: excess(name, values[name].value, limit) for name, limit in budgets.items()}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             for name, value in over.items():
@@ -374,11 +387,12 @@ class Search:
         members = tuple(replace(m, test_quality=known.get(m.id)) for m in pareto.members)
         self.folder.write_pareto(replace(pareto, members=members))
 
-    def _finish(self, table: LatencyTable) -> ParetoSet:
+    def _finish(self, table: BlockTable) -> ParetoSet:
         pareto = pareto_set(list(self.evaluated.values()))
         tested = score_members(self.folder, pareto.members, self.dataset)
-        members = measure_members(tested, table, self.experiment.measurement, self.report)
-        pareto = replace(pareto, members=members)
+        config = self.experiment.measurement
+        members, measured = measure_members(tested, table, config, self.report)
+        pareto = replace(pareto, members=members, front_certificate=front_certificate(measured))
         self.folder.write_pareto(pareto)
         return pareto
 

@@ -6,7 +6,6 @@ counted once for each combination of these; a candidate then costs one lookup fo
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass, fields
 
@@ -20,14 +19,12 @@ from search_spaces.block_counts import (
     gradient_pattern,
 )
 from search_spaces.counts import FP32_BYTES, Counts, TrainingSetup
+from search_spaces.slot_runs import SlotRun, slot_runs
 from search_spaces.space import EMPTY, Codes, SearchSpace
 
 __all__ = ["count_codes"]
 
 Ints = NDArray[np.int64]
-
-LIMIT = 4096
-"""Combinations of parameters that a run of slots is counted for at most."""
 
 CHUNK = 16_384
 """Candidates looked up at once: few enough for their sums to stay in a cache."""
@@ -60,6 +57,7 @@ def count_codes(
     codes: Codes,
     table: CountTable,
     training: TrainingSetup | None = None,
+    batch: int = 1,
 ) -> dict[str, NDArray[np.int64]]:
     """Counts many architectures of a space at once.
 
@@ -69,16 +67,17 @@ def count_codes(
         table: Counts of the space's blocks; those that are missing are traced. What it takes to
             count by code is kept in it for the next call.
         training: Batch and optimiser of the training counts; the defaults when absent.
+        batch: Batch of the counts of inference.
 
     Returns:
         Every field of :class:`Counts` as an array ``[n]``; equal to
         :func:`search_spaces.counts.count` of each.
     """
     training = training or TrainingSetup()
-    key = (id(space), training)
+    key = (id(space), training, batch)
     if key not in table.prepared:
         # The space is kept beside it, so that its id stays its own.
-        table.prepared[key] = (space, _Prepared(space, table, training))
+        table.prepared[key] = (space, _Prepared(space, table, training, batch))
     prepared: _Prepared = table.prepared[key][1]
     return prepared.count(np.asarray(codes))
 
@@ -116,8 +115,10 @@ STATES = 5
 class _Prepared:
     """A space's counts as arrays over its placements; the last entry is the empty slot's zero."""
 
-    def __init__(self, space: SearchSpace, table: CountTable, training: TrainingSetup) -> None:
-        self.space, self.training = space, training
+    def __init__(
+        self, space: SearchSpace, table: CountTable, training: TrainingSetup, examples: int
+    ) -> None:
+        self.space, self.training, self.examples = space, training, examples
         self.batch = training.batch_size
         self.counts = [table[placed.block] for placed in space.placements]
         self.inputs = max([1, *(-i for slot in space.slots for i in slot.inputs or () if i < 0)])
@@ -128,15 +129,15 @@ class _Prepared:
             [[math.prod(shape) for shape in p.block.input_shapes] for p in placements], MAX_INPUTS
         )
         self.size_out = _ending_in_zero([math.prod(c.output_shape) for c in self.counts])
-        self.peak = _ending_in_zero([c.peak.at(1) for c in self.counts])
+        self.peak = _ending_in_zero([c.peak.at(examples) for c in self.counts])
         self.trains = _ending_in_zero([c.params > 0 for c in self.counts]).astype(bool)
         self._training_columns()
         reach = [i for slot in space.slots for i in slot.inputs or () if i >= 0]
         self.far = sorted(set(reach))
-        self.runs: list[tuple[Ints, Ints, _Run]] | None = None
+        self.runs: list[tuple[SlotRun, _Run]] | None = None
         chain = all(slot.inputs is None for slot in space.slots)
         if chain and not self.weights_are_shared:
-            self.runs = [self._tabulate(slots) for slots in self._short_runs()]
+            self.runs = [(slots, self._tabulate(slots)) for slots in slot_runs(space)]
 
     def _sums(self) -> Ints:
         rows = []
@@ -155,7 +156,8 @@ class _Prepared:
                 "decodes": int(c.decode_access > 0),
                 "blocks": 1,
             }
-            rows.append([values[n] if n in values else getattr(c, n).at(1) for n in SUMS])
+            lines = {n: getattr(c, n).at(self.examples) for n in SUMS if n not in values}
+            rows.append([(values | lines)[n] for n in SUMS])
         return np.array([*rows, [0] * len(SUMS)], dtype=np.int64)
 
     def _column(self, values: list[list[int]], width: int) -> Ints:
@@ -180,37 +182,17 @@ class _Prepared:
                 self.saves_output[bits, i] = t.saves_output
                 self.saves_input[: len(needs), bits, i] = t.saves_input
 
-    def _short_runs(self) -> list[list[int]]:
-        """Consecutive slots that together read few combinations of parameters."""
-        choices = {name: len(values) for name, values in self.space.parameters.items()}
-        runs: list[list[int]] = []
-        read: set[str] = set()
-        for position, slot in enumerate(self.space.slots):
-            together = read | set(slot.reads)
-            if runs and math.prod(choices[name] for name in together) <= LIMIT:
-                runs[-1].append(position)
-                read = together
-            else:
-                runs.append([position])
-                read = set(slot.reads)
-        return runs
-
-    def _tabulate(self, slots: list[int]) -> tuple[Ints, Ints, _Run]:
-        """Columns that a run reads, stride of each, and what it comes to by position and state."""
-        names = list(self.space.parameters)
-        columns = sorted({names.index(n) for s in slots for n in self.space.slots[s].reads})
-        sizes = [len(self.space.parameters[names[column]]) for column in columns]
-        strides = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
-        codes = np.zeros((math.prod(sizes), len(names)), dtype=np.int64)
-        codes[:, columns] = list(itertools.product(*map(range, sizes)))
-        placed = self.space.placement_indices(codes)[:, slots]
-        by_state = [self._walk(placed, slots, state) for state in range(STATES)]
+    def _tabulate(self, run: SlotRun) -> _Run:
+        """What a run of slots comes to by combination and state: ``[combinations * states]``."""
+        placed = self.space.placement_indices(run.codes)[:, run.slots]
+        by_state = [self._walk(placed, list(run.slots), state) for state in range(STATES)]
         stacked = {
             f.name: np.stack([getattr(run, f.name) for run in by_state], axis=1)
             for f in fields(_Run)
         }
-        flat = {k: np.ascontiguousarray(v.reshape(-1, *v.shape[2:])) for k, v in stacked.items()}
-        return np.array(columns), STATES * np.array(strides), _Run(**flat)
+        return _Run(
+            **{k: np.ascontiguousarray(v.reshape(-1, *v.shape[2:])) for k, v in stacked.items()}
+        )
 
     def count(self, codes: Codes) -> dict[str, NDArray[np.int64]]:
         """Every field of :class:`Counts` as an array ``[n]``."""
@@ -228,11 +210,9 @@ class _Prepared:
         assert self.runs is not None
         state, held, output = (np.zeros(len(codes), dtype=np.int64) for _ in range(3))
         most, peak = (np.full(len(codes), NOTHING) for _ in range(2))
-        added = np.zeros((len(codes), self.runs[0][2].added.shape[1]), dtype=np.int64)
-        for columns, strides, run in self.runs:
-            row = state.copy()
-            for column, stride in zip(columns, strides, strict=True):
-                row += stride * codes[:, column]
+        added = np.zeros((len(codes), self.runs[0][1].added.shape[1]), dtype=np.int64)
+        for slots, run in self.runs:
+            row = STATES * slots.rows(codes) + state
             added += np.take(run.added, row, axis=0)
             np.maximum(most, held + run.most[row], out=most)
             np.maximum(peak, run.peak[row], out=peak)
@@ -257,7 +237,7 @@ class _Prepared:
             "activations": total["activations"],
             "memory_access_bytes": FP32_BYTES * total["access"],
             "memory_access_fused_bytes": FP32_BYTES * total["fused_access"],
-            "peak_memory_bytes": FP32_BYTES * (stored + run.peak + total["input"]),
+            "peak_memory_bytes": FP32_BYTES * (stored + run.peak + self.examples * total["input"]),
             "model_bytes": FP32_BYTES * total["weights"],
             "sequential_depth": total["depth"],
             "kv_cache_bytes": FP32_BYTES * generates * total["cache"],
@@ -307,18 +287,18 @@ class _Prepared:
                 held += self.batch * size * (saves & ~kept[source, rows])
                 kept[source, rows] |= saves
                 if state == 0:  # Inputs of the network are alive throughout, and added at the end.
-                    alive = alive - size * (source < 0)
+                    alive = alive - self.examples * size * (source < 0)
                     inputs[source, rows] = np.where(
                         present & (source < 0), size, inputs[source, rows]
                     )
                 for other in sources[:j]:
-                    alive = alive - size * ((source == other) & (source >= 0))
+                    alive = alive - self.examples * size * ((source == other) & (source >= 0))
             gradients = np.zeros(n, dtype=np.int64)
             for far, (last, size) in last_read.items():
                 if far < position:
                     waits = (last > position) & present
                     read = np.logical_or.reduce([source == at[far] for source in sources])
-                    alive = alive + size * (waits & ~read)
+                    alive = alive + self.examples * size * (waits & ~read)
                     gradients += size * (waits & needs[at[far], rows])
             np.maximum(peak, np.where(present, alive, NOTHING), out=peak)
             alive = self.backward[bits, index] - new[:, position] + again[:, position]

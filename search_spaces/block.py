@@ -18,7 +18,15 @@ from search_spaces.errors import UnknownNameError
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Block", "Shape", "block_from_json", "block_from_key", "block_key", "block_to_json"]
+__all__ = [
+    "Block",
+    "Shape",
+    "as_tuples",
+    "block_from_json",
+    "block_from_key",
+    "block_key",
+    "block_to_json",
+]
 
 Shape = tuple[int, ...]
 """Sizes of one example, without the batch dimension."""
@@ -149,7 +157,7 @@ def block_from_json(data: Mapping[str, Any]) -> Block:
         raise UnknownNameError("block type", name, sorted(Block.types))
     cls = Block.types[name]
     known = [f.name for f in dataclasses.fields(cls)]  # type: ignore[arg-type]
-    given = {key: _tuples(value) for key, value in data.items() if key != "type"}
+    given = {key: as_tuples(value) for key, value in data.items() if key != "type"}
     for key in given:
         if key not in known:
             raise UnknownNameError(f"field of block {name}", key, known)
@@ -159,5 +167,6 @@ def block_from_json(data: Mapping[str, Any]) -> Block:
         raise ValueError(f"Block {name} cannot be made from {given}: {error}.") from error
 
 
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+def as_tuples(value: Any) -> Any:
+    """What JSON gives back as lists, in the tuples that it was."""
+    return tuple(as_tuples(item) for item in value) if isinstance(value, list) else value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture
+from search_spaces.block import Block
 
 __all__ = ["Network"]
 
@@ -20,9 +22,13 @@ class Network(nn.Module):
 
     Args:
         architecture: What to build. Weights are initialised from PyTorch's global generator.
+        build: Gives the module of a block; a new one when absent. A module that it gives twice
+            must not be of a node that shares single weights, which are set in it.
     """
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(
+        self, architecture: Architecture, build: Callable[[Block], nn.Module] | None = None
+    ) -> None:
         super().__init__()
         self.architecture = architecture
         self._owners = [
@@ -30,7 +36,7 @@ class Network(nn.Module):
         ]
         self.blocks = nn.ModuleDict(
             {
-                str(position): node.block.build()
+                str(position): node.block.build() if build is None else build(node.block)
                 for position, node in enumerate(architecture)
                 if node.tie is None
             }

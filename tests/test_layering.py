@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -14,7 +15,19 @@ ROOT = Path(__file__).parent.parent
 LAYERS = ("search_spaces", "hw_profiles", "predictors", "nas")
 """Each may import itself and those before it."""
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-HEAVY = ("torch", "sklearn", "onnx", "onnxruntime", "optuna", "scipy")
+HEAVY = (
+    "matplotlib",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "optuna",
+    "pynvml",
+    "scipy",
+    "sklearn",
+    "torch",
+)
+SCIENTIFIC = ("numpy", "scipy", "sklearn", "torch")
+"""What a machine needs to be measured and priced on; the search and the command line need more."""
 
 
 def imports(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -53,6 +66,46 @@ def test_import_loads_nothing_heavy(name: str) -> None:
     )
     loaded = {module.split(".")[0] for module in json.loads(done.stdout)}
     assert loaded & set(HEAVY) == set()
+
+
+ALONE = """
+import importlib, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in refused:
+            raise ModuleNotFoundError(f"{name} is not here.")
+
+refused = set(sys.argv[1].split(","))
+sys.meta_path.insert(0, Refuse())
+for module in sys.argv[2:]:
+    importlib.import_module(module)
+"""
+
+
+def distributions_of_the_project() -> Iterator[str]:
+    """Names of what the project may need, from its own file."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    for extra in ([], *project["optional-dependencies"].values(), project["dependencies"]):
+        yield from (re.split(r"[<>=!~\[; ]", item)[0].lower().replace("-", "_") for item in extra)
+
+
+def test_all_but_search_and_onnx_files_need_no_more_than_scientific_packages() -> None:
+    named = {"scikit_learn": "sklearn", "nvidia_ml_py": "pynvml"}
+    wanted = {named.get(name, name) for name in distributions_of_the_project()}
+    assert wanted > set(SCIENTIFIC)
+    modules = [
+        f"{path.parent.name}.{path.stem}"
+        for path in MODULES
+        if path.parent.name != "nas"
+        and path.stem not in ("__init__", "quantization")
+        and not path.stem.startswith("onnx_")
+    ]
+    assert "hw_profiles.cuda_graph" in modules
+    refused = ",".join(wanted - set(SCIENTIFIC))
+    command = [sys.executable, "-c", ALONE, refused, *modules]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_wheel_holds_the_packages_and_nothing_else() -> None:

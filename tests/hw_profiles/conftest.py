@@ -1,11 +1,13 @@
 """Small spaces, their counts, and tables made of given times."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from hw_profiles import Device, LatencyTable, Setting, Timing, space_digest
+from hw_profiles import BlockTable, Device, Entry, Setting, space_digest
 from search_spaces import Block, CountTable, MBConvSpace, SearchSpace, UnionSpace, ViTSpace
 from search_spaces import block_key as key_of
 
@@ -43,25 +45,28 @@ def device() -> Device:
 
 
 @pytest.fixture
-def make_table() -> Callable[..., LatencyTable]:
-    """Makes a table of a space whose blocks cost what a function says."""
+def make_table() -> Callable[..., BlockTable]:
+    """Makes a table of a space whose blocks cost what a function says, with fields replaced."""
 
     def make(
         space: SearchSpace,
-        seconds: Callable[[Block], float] = lambda block: 1e-3,
-        overhead_s: float = 5e-4,
-    ) -> LatencyTable:
-        def timing(value: float) -> Timing:
-            return Timing(value, value, 1.1 * value, 1.5 * value, 0.9 * value, 1.1 * value, 24)
+        value: Callable[[Block], float] = lambda block: 1e-3,
+        overhead: float = 5e-4,
+        **fields: Any,
+    ) -> BlockTable:
+        def entry(value: float) -> Entry:
+            return Entry(value, value, 1.1 * value, 1.5 * value, 0.9 * value, 1.1 * value, 24)
 
-        return LatencyTable(
+        table = BlockTable(
+            quantity="latency_s",
             device=DEVICE,
             setting=Setting("fake", "1.0"),
             space=space.name,
             digest=space_digest(space),
-            overhead=timing(overhead_s),
-            entries={key_of(block): timing(seconds(block)) for block in space.blocks},
+            overhead=entry(overhead),
+            entries={key_of(block): entry(value(block)) for block in space.blocks},
             conditions={"date": "2026-01-02T03:04:05+00:00", "reference_s": 2e-3, "fitted": []},
         )
+        return replace(table, **fields)
 
     return make

@@ -53,6 +53,26 @@ def test_what_is_no_number_is_refused_on_read(tmp_path: Path, number: str) -> No
         read_json(path)
 
 
+def test_place_of_what_is_no_number_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text('{"a": [1.5, {"b": 2}], "c": {"d": [[], [0, -Infinity]]}, "e": NaN}')
+    with pytest.raises(CorruptFileError, match=r"data\.json, c, d, 1, 1: -Infinity is not"):
+        read_json(path)
+    path.write_text("NaN")
+    with pytest.raises(CorruptFileError, match=r"data\.json: NaN is not"):
+        read_json(path)
+
+
+def test_where_it_is_no_number_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "data.json"
+    path.write_text('{"a": [1.5], "entries": {"Block(4)": [0.5, {"low": NaN}], "z": Infinity}}')
+    with pytest.raises(CorruptFileError, match=r"data\.json, entries, Block\(4\), 1, low: NaN"):
+        read_json(path)
+    path.write_text("NaN")
+    with pytest.raises(CorruptFileError, match=r"data\.json: NaN"):
+        read_json(path)
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b'{"a": 1', b"{'a': 1}", b"\xff\xfe\x00", b"1 2"])
 def test_what_is_not_json_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "data.json"

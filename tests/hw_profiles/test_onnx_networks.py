@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hw_profiles.onnx_graph import IDENTITY_SHAPE, INPUT_NAME, identity_model, write_onnx
-from hw_profiles.runtime import session
+from hw_profiles.onnxruntime_cpu import session
 from search_spaces import (
     Architecture,
     Block,

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from hw_profiles.onnx_graph import EMITTERS, INPUT_NAME, write_onnx
-from hw_profiles.runtime import session
+from hw_profiles.onnxruntime_cpu import session
 from search_spaces import Architecture, Block, Shape, chain
 from search_spaces.network import Network
 from search_spaces.operators import FORMULAS

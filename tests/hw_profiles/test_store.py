@@ -9,11 +9,20 @@ from types import ModuleType
 import pytest
 from torch import nn
 
-from hw_profiles import Certificate, Device, LatencyTable, Measured, Setting
+from hw_profiles import BlockTable, Certificate, Device, Measured, Setting, space_digest
+from hw_profiles.code import timing_code
+from hw_profiles.profile import HardwareProfile
 from hw_profiles.store import Store
-from search_spaces import Block, CorruptFileError, CountTable, Shape, ViTSpace
+from search_spaces import (
+    Block,
+    CorruptFileError,
+    CountTable,
+    Shape,
+    UnknownNameError,
+    ViTSpace,
+)
 
-MakeTable = Callable[..., LatencyTable]
+MakeTable = Callable[..., BlockTable]
 SETTING = Setting("fake", "1.0")
 
 
@@ -37,28 +46,28 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def table(vit: ViTSpace, make_table: MakeTable) -> LatencyTable:
+def table(vit: ViTSpace, make_table: MakeTable) -> BlockTable:
     """A table with a certificate."""
-    measured = (Measured("ab", "vit", 1.0, (1.0, 1.0)),)
+    measured = (Measured("ab", "vit", 1.0, (1.0, 1.0), (1.0, 1.1, 1.2), 24),)
     return replace(make_table(vit), certificate=Certificate("2026-01-03", "seed", measured))
 
 
 def test_kept_table_is_valid_where_it_was_made(
-    store: Store, vit: ViTSpace, table: LatencyTable, device: Device
+    store: Store, vit: ViTSpace, table: BlockTable, device: Device
 ) -> None:
     path = store.save_table(table, vit)
-    assert path == store.table_path(SETTING, vit)
+    assert path == store.table_path(SETTING, "latency_s", vit)
     found, reason = store.valid_table(device, SETTING, vit)
     assert found == table
     assert found.certificate == table.certificate
     assert reason == ""
-    assert store.local_tables() == {path: table}
+    assert store.profile("local").tables() == (table,)
 
 
 def test_reasons_for_no_table(
-    store: Store, vit: ViTSpace, table: LatencyTable, device: Device
+    store: Store, vit: ViTSpace, table: BlockTable, device: Device
 ) -> None:
-    missing = "no table of fake-fp32-b1-t1 over space vit is kept"
+    missing = "no table of latency_s in fake-fp32-b1-t1 over space vit is kept"
     assert store.valid_table(device, SETTING, vit) == (None, missing)
     store.save_table(table, vit)
     assert store.valid_table(replace(device, name="Fake 2"), SETTING, vit) == (
@@ -73,30 +82,87 @@ def test_reasons_for_no_table(
         assert store.valid_table(device, other, vit)[1].startswith("no table of")
     narrower = replace(vit, width=(32,))
     assert store.valid_table(device, SETTING, narrower) == (None, missing)
+    energy = store.valid_table(device, SETTING, vit, "energy_j")
+    assert energy == (None, missing.replace("latency_s", "energy_j"))
 
 
-def test_memory_may_vary(store: Store, vit: ViTSpace, table: LatencyTable, device: Device) -> None:
+def test_table_of_other_code_is_not_valid(
+    store: Store, vit: ViTSpace, table: BlockTable, device: Device
+) -> None:
+    changed = replace(table, conditions={**table.conditions, "code": "another"})
+    store.save_table(changed, vit)
+    assert store.valid_table(device, SETTING, vit) == (
+        None,
+        "the kept table was made by other code",
+    )
+    current = replace(table, conditions={**table.conditions, "code": timing_code(vit)})
+    store.save_table(current, vit)
+    assert store.valid_table(device, SETTING, vit) == (current, "")
+
+
+def test_paths_of_a_table_and_its_journal(store: Store, vit: ViTSpace) -> None:
+    digest = space_digest(vit)
+    setting = Setting("cudagraph", "2.13", "fp16", 64, threads=0)
+    folder = store.root / "profiles" / "local"
+    assert store.local == folder
+    table = folder / f"cudagraph-fp16-b64.energy_j.{digest}.json"
+    assert store.table_path(setting, "energy_j", vit) == table
+    journal = folder / f"cudagraph-fp16-b64.energy_j.{digest}.journal"
+    assert store.journal_path(setting, "energy_j", vit) == journal
+
+
+def test_tables_may_be_kept_in_another_profile(
+    store: Store, vit: ViTSpace, table: BlockTable, device: Device, tmp_path: Path
+) -> None:
+    elsewhere = Store(store.root, local=tmp_path / "shipped" / "fake-1")
+    assert elsewhere.save_table(table, vit).parent == tmp_path / "shipped" / "fake-1"
+    assert elsewhere.valid_table(device, SETTING, vit) == (table, "")
+    assert store.valid_table(device, SETTING, vit)[0] is None
+
+
+def test_local_profile_is_there_before_any_table(store: Store) -> None:
+    assert store.profile("local") == HardwareProfile("local", store.local)
+    assert store.profile("local").tables() == ()
+
+
+def test_local_profile_is_what_its_file_says(
+    store: Store, vit: ViTSpace, table: BlockTable, device: Device
+) -> None:
+    profile = HardwareProfile("local", store.local, device, notes=("A note.",))
+    profile.save()
+    store.save_table(table, vit)
+    assert store.profile("local") == profile
+    assert store.profile("local").tables() == (table,)
+
+
+def test_shipped_profiles_stand_after_the_local_one(
+    store: Store, device: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hw_profiles.profile.DATA", tmp_path / "data")
+    assert store.profile_names == ("local",)
+    for name in ("fake-b", "fake-a"):
+        HardwareProfile(name, tmp_path / "data" / name, device).save()
+    (tmp_path / "data" / "no-profile").mkdir()
+    assert store.profile_names == ("local", "fake-a", "fake-b")
+    assert store.profile("fake-a").name == "fake-a"
+    with pytest.raises(UnknownNameError, match=r"fake-c.*local, fake-a, fake-b"):
+        store.profile("fake-c")
+
+
+def test_memory_may_vary(store: Store, vit: ViTSpace, table: BlockTable, device: Device) -> None:
     store.save_table(table, vit)
     assert store.valid_table(replace(device, memory_bytes=1), SETTING, vit) == (table, "")
 
 
 def test_corrupt_table_is_named(
-    store: Store, vit: ViTSpace, table: LatencyTable, device: Device
+    store: Store, vit: ViTSpace, table: BlockTable, device: Device
 ) -> None:
     path = store.save_table(table, vit)
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(CorruptFileError, match=path.name):
         store.valid_table(device, SETTING, vit)
     with pytest.raises(CorruptFileError, match=path.name):
-        store.local_tables()
-
-
-def test_tables_are_listed_newest_last(store: Store, vit: ViTSpace, table: LatencyTable) -> None:
-    dates = {1: "2026-03-01T00:00:00+00:00", 2: "2026-01-01T00:00:00+00:00"}
-    for threads, date in dates.items():
-        setting = replace(table.setting, threads=threads)
-        store.save_table(replace(table, setting=setting, conditions={"date": date}), vit)
-    assert [kept.setting.threads for kept in store.local_tables().values()] == [2, 1]
+        store.profile("local").tables()
 
 
 def test_counts_are_kept(store: Store) -> None:

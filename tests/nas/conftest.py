@@ -8,13 +8,24 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy
 from rich.console import Console
 
-from hw_profiles import space_digest, timing
+from hw_profiles import (
+    BlockTable,
+    Certificate,
+    Device,
+    Entry,
+    Measured,
+    Setting,
+    space_digest,
+    timing,
+)
+from hw_profiles.profile import Constant, HardwareProfile
 from hw_profiles.runtime import initial_weights
 from hw_profiles.store import Store
 from nas import training
@@ -22,15 +33,25 @@ from nas.candidates import Candidate
 from nas.errors import QualityError
 from nas.experiment import Experiment
 from nas.images import ImageDataset, load_digits
-from nas.indicators import Pricer, Value
+from nas.places import devices_of_run
+from nas.pricer import Pricer
 from nas.pricing import count_space
 from nas.progress import Reporter
 from nas.quality import ERROR
 from nas.run_folder import RunFolder
 from nas.search import Outcome, run_experiment
 from nas.splits import Dataset
-from predictors import LatencyPredictor
-from search_spaces import Architecture, ConvHead, TrainingSetup, UnionSpace, chain
+from predictors import Value
+from predictors.device_tables import families_of
+from search_spaces import (
+    Architecture,
+    ConvHead,
+    SearchSpace,
+    TrainingSetup,
+    UnionSpace,
+    block_key,
+    chain,
+)
 
 TINY: dict[str, Any] = {
     "name": "tiny",
@@ -86,6 +107,11 @@ class Quiet(Reporter):
     @property
     def text(self) -> str:
         return self.buffer.getvalue()
+
+
+def kept_tables(home: Path) -> dict[Path, BlockTable]:
+    """The tables of this machine that a store keeps, by path."""
+    return {path: BlockTable.load(path) for _, _, path in Store(home).profile("local").files}
 
 
 @dataclass
@@ -203,8 +229,103 @@ def tiny_space(digits: Dataset) -> UnionSpace:
 def tiny_pricer(finished: Finished, tiny_space: UnionSpace) -> Pricer:
     """The pricer of the finished run."""
     counts = count_space(tiny_space, Store(finished.home), Quiet())
-    (table,) = Store(finished.home).local_tables().values()
-    return Pricer(counts, TrainingSetup(64, "adamw"), {"local": LatencyPredictor(table, counts)})
+    run = RunFolder.open(finished.folder)
+    devices = devices_of_run(run.experiment(), run.profiles(), tiny_space, counts)
+    return Pricer(counts, TrainingSetup(64, "adamw"), devices)
+
+
+@pytest.fixture(scope="session")
+def tables_in() -> Callable[[Path], dict[Path, BlockTable]]:
+    """The tables of this machine that a store keeps, by path."""
+    return kept_tables
+
+
+@pytest.fixture(scope="session")
+def table(finished: Finished) -> BlockTable:
+    """The latency table of the finished run."""
+    (found,) = kept_tables(finished.home).values()
+    return found
+
+
+GPU = Device("Fake GPU", "sm_0", cores=8, memory_bytes=8 * 2**30, features="abc", kind="gpu")
+MOON = {
+    ("cudagraph", "fp16", 1, "latency_s"): 1e-3,
+    ("cudagraph", "fp16", 8, "latency_s"): 2e-3,
+    ("cudagraph", "fp16", 1, "energy_j"): 0.5,
+    ("cudagraph", "bf16", 64, "latency_s"): 8e-3,
+    ("cudagraph", "bf16", 64, "train_step_s"): 3e-2,
+    ("cudagraph", "bf16", 64, "train_energy_j"): 20.0,
+}
+"""Of each table of the made-up profile what every block costs; a run by itself costs nothing."""
+
+
+@pytest.fixture
+def write_profile(tiny_space: UnionSpace, tmp_path: Path) -> Callable[..., HardwareProfile]:
+    """Writes a profile of tables in which every block of a space costs the same.
+
+    Their certificates have errors of -10, 0, 10 and 20 %, and tails of 1.1, 1.3 and 2 times what
+    was predicted, in each of the space's families.
+    """
+
+    def entry(value: float) -> Entry:
+        return Entry(value, value, value, value, value, value, 24)
+
+    def write(
+        folder: Path,
+        name: str = "moon",
+        space: SearchSpace = tiny_space,
+        costs: dict[Any, float] = MOON,
+        device: Device = GPU,
+        version: str = "9.9",
+        constants: tuple[str, ...] = ("carbon_intensity", "pue", "chip_price"),
+    ) -> HardwareProfile:
+        known = {
+            "carbon_intensity": Constant(360.0, "g/kWh", "made up"),
+            "pue": Constant(1.25, "1", "made up"),
+            "chip_price": Constant(3.6, "USD/h", "made up"),
+        }
+        measured = tuple(
+            Measured(f"{family}{error}", family, 1.0, (1 / (1 + error),) * 2, (1.1, 1.3, 2.0), 24)
+            for family in families_of(space)
+            for error in (-0.1, 0.0, 0.1, 0.2)
+        )
+        order = dict.fromkeys(
+            Setting(runtime, version, dtype, batch, threads=int(runtime == "onnxruntime")).name
+            for runtime, dtype, batch, _ in costs
+        )
+        for (runtime, dtype, batch, quantity), each in costs.items():
+            threads = int(runtime == "onnxruntime")
+            table = BlockTable(
+                quantity=quantity,
+                device=device,
+                setting=Setting(runtime, version, dtype, batch, threads),
+                space=space.name,
+                digest=space_digest(space),
+                overhead=entry(0.0),
+                entries={block_key(block): entry(each) for block in space.blocks},
+                conditions={
+                    "date": "2026-01-02T03:04:05+00:00",
+                    "reference_s": 1e-3,
+                    "blocks_unmeasured": 0,
+                },
+                certificate=Certificate("2026-01-03", "seed", measured),
+            )
+            table.save(folder / f"{table.setting.name}.{quantity}.{table.digest}.json")
+        chosen = {key: known[key] for key in constants}
+        profile = HardwareProfile(name, folder, device, chosen, order=tuple(order))
+        profile.save()
+        return profile
+
+    return write
+
+
+@pytest.fixture
+def moon(
+    write_profile: Callable[..., HardwareProfile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> HardwareProfile:
+    """A made-up GPU, shipped as ``moon``, with the tables of :data:`MOON`."""
+    monkeypatch.setattr("hw_profiles.profile.DATA", tmp_path / "data")
+    return write_profile(tmp_path / "data" / "moon")
 
 
 @pytest.fixture
@@ -229,10 +350,17 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> TrainingStub:
     """In place of training, and of timing networks."""
     stand_in = TrainingStub()
     monkeypatch.setattr("nas.training.train", stand_in)
-    monkeypatch.setattr(
-        "hw_profiles.measurement.time_networks",
-        lambda jobs, *_, **__: ([[timing.Visit(1.0, 1.1, 1.2, 1e-4, 12)] * 2 for _ in jobs], 0),
-    )
+    visit = timing.Visit(tuple(1e-4 + 1e-6 * i for i in range(12)), 1e-4)
+
+    def visits(jobs: Any, *_: Any, **__: Any) -> Any:
+        return [[visit] * 2 for _ in jobs], 0
+
+    def gauged(jobs: Any, *_: Any, **__: Any) -> Any:
+        gauge = SimpleNamespace(statistic="p10", quantile=0.1, conditions={})
+        return *visits(jobs), gauge
+
+    monkeypatch.setattr("hw_profiles.measurement.time_networks", visits)
+    monkeypatch.setattr("hw_profiles.measurement._visit_networks", gauged)
     # A few hundred draws are enough to have seen all that is left of a space of this size.
     monkeypatch.setattr("nas.search.GIVE_UP_DRAWS", 500, raising=False)
     return stand_in
@@ -254,7 +382,7 @@ def kept(
 ) -> Store:
     """A store with the finished run's table, and the same for the space of four networks."""
     store = Store(Path(shutil.copytree(finished.home, tmp_path_factory.mktemp("kept") / "home")))
-    (table,) = store.local_tables().values()
+    (table,) = kept_tables(finished.home).values()
     space = Experiment.from_data(TINY | {"spaces": four}).space(digits)
     store.save_table(replace(table, space=space.name, digest=space_digest(space)), space)
     return store

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from nas.candidates import Candidate, violations
-from nas.indicators import Value
 from nas.quality import ERROR
+from predictors import Value
 
 
 def test_violations_by_hand() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from hw_profiles.store import Store
 from nas.cli import main
 from nas.errors import EXIT_STATUS, exit_status
 from nas.indicators import indicator, indicator_names
+from nas.pricer import Pricer
 from nas.run_folder import RunFolder
+from predictors.profile_pricer import COUNTED
 from search_spaces import Architecture, CorruptFileError, TrainingSetup, UncountedOperatorError
 from search_spaces.presets import preset
 
@@ -31,6 +32,7 @@ COMMANDS = [
     ["profile", "measure"],
     ["profile", "list"],
     ["profile", "show"],
+    ["profile", "validate"],
     ["doctor"],
 ]
 HEAVY = (
@@ -197,8 +199,6 @@ class TestStatus:
             ["export", none],
             ["export", str(finished.folder), "--pick", "zzz"],
             ["export", str(finished.folder), "--verify-only", "--out", none],
-            ["profile", "show", "moon"],
-            ["profile", "show", "local"],
             ["profile", "measure", none],
             ["search", none, "--resume", "--out", none],
         ):
@@ -244,11 +244,14 @@ class TestStatus:
         assert main(["pareto", "x"]) == 1
         assert "Traceback" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("name", ["config.toml", "latency.json", "study.db", "pareto.json"])
+    @pytest.mark.parametrize(
+        "name", ["config.toml", "study.db", "pareto.json", "profiles/local/*.latency_s.*.json"]
+    )
     def test_a_damaged_run_is_7_and_the_file_is_named(
         self, run_copy: Path, name: str, tiny_file: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        (run_copy / name).write_bytes((run_copy / name).read_bytes()[:-20])
+        (path,) = run_copy.glob(name)
+        path.write_bytes(path.read_bytes()[:-20])
         file = str(tiny_file())
         for words in (
             ["pareto", str(run_copy)],
@@ -259,7 +262,7 @@ class TestStatus:
             assert main(words) == 7, words
             captured = capsys.readouterr()
             assert captured.out == ""
-            assert name in captured.err
+            assert path.name in captured.err
 
     @pytest.mark.parametrize("error", [ValueError("odd"), KeyError("odd")], ids=repr)
     def test_an_architecture_that_cannot_be_priced_is_7_and_named(
@@ -279,14 +282,14 @@ class TestStatus:
         assert main(["cost", str(file)]) == 0
         config = ", ".join(f"{key}={value}" for key, value in architecture.config.items())
         assert f"\nconfig: {config}\n" in capsys.readouterr().out
-        monkeypatch.setattr("nas.indicators.count", fail)
+        monkeypatch.setattr("nas.pricer.count", fail)
         assert main(["cost", str(file)]) == 7
         assert f"{file} is not a network that can be priced" in capsys.readouterr().err
 
     def test_a_damaged_table_is_7_and_named(
-        self, home_copy: Path, tiny_file: Any, capsys: pytest.CaptureFixture[str]
+        self, home_copy: Path, tiny_file: Any, tables_in: Any, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        (path,) = Store(home_copy).local_tables()
+        (path,) = tables_in(home_copy)
         path.write_bytes(path.read_bytes()[:-20])
         for words in (["profile", "list"], ["profile", "show", "local"], ["search", tiny_file()]):
             assert main([str(word) for word in words]) == 7
@@ -412,14 +415,15 @@ class TestData:
             assert RunFolder.open(Path("runs") / name).state() == "complete"
 
     def test_pareto_json_has_the_form_of_the_design(
-        self, finished: Any, capsys: pytest.CaptureFixture[str]
+        self, finished: Any, tiny_pricer: Pricer, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert main(["pareto", str(finished.folder), "--json"]) == 0
         captured = capsys.readouterr()
         assert captured.err == ""
         data = json.loads(captured.out)
         assert isinstance(data["hypervolume"], float)
-        assert set(data["reference_point"]) == {"quality", *indicator_names()}
+        assert set(data["reference_point"]) == {"quality", *tiny_pricer.names}
+        assert data["front_certificate"]["n"] == len(data["candidates"])
         assert data["candidates"]
         for item in data["candidates"]:
             assert isinstance(item["id"], str)
@@ -427,10 +431,14 @@ class TestData:
             assert set(item["quality"]) == {"name", "value", "direction"}
             assert item["quality"]["direction"] == "minimize"
             assert item["feasible"] is True
-            assert set(item["indicators"]) == set(indicator_names())
-            for value in item["indicators"].values():
-                assert set(value) == {"value", "low", "high", "provenance"}
-                assert value["low"] <= value["value"] <= value["high"]
+            assert item["feasibility"] == {}
+            assert set(item["indicators"]) == set(tiny_pricer.names)
+            for name, value in item["indicators"].items():
+                assert set(value) - {"at"} == {"value", "low", "high", "provenance"}
+                if name.split("@")[0] in COUNTED:
+                    assert (value["low"], value["high"]) == (None, None)
+                else:
+                    assert value["low"] <= value["value"] <= value["high"]
                 assert value["provenance"] in {"exact", "table", "predicted", "measured"}
 
     def test_pareto_is_a_table_with_every_member_and_indicator(
@@ -495,7 +503,7 @@ class TestData:
         captured = capsys.readouterr()
         assert captured.err == ""
         assert knee.id in captured.out
-        for name in indicator_names():
+        for name in indicator_names():  # Those that are not available too, and why.
             assert name in captured.out
         assert f"{knee.indicators['params'].value:,}" in captured.out
         for word in ("elements", "bytes", "seconds", "exact", "table", "training"):
@@ -565,48 +573,10 @@ class TestData:
         assert (run_copy / "exports" / f"{knee.id}.onnx").is_file()
         assert main(["pareto", str(run_copy)]) == 0  # It is no damage.
 
-    def test_profile_list_and_show_as_json(
-        self, home: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        ((_, table),) = Store(home).local_tables().items()
-        printed = []
-        for words in (["list"], ["show", "local"], ["show", "local", "--entries"]):
-            assert main(["profile", *words, "--json"]) == 0
-            (item,) = json.loads(capsys.readouterr().out)
-            assert item["profile"] == "local"
-            assert item["setting"] == "onnxruntime-fp32-b1-t1"
-            assert item["space"] == "vit+mbconv"
-            assert item["blocks"] == len(table.entries)
-            assert item["certificate"]["all"]["n"] == len(table.certificate.measured)
-            printed.append(item)
-        assert printed[0] == printed[1]
-        entries = printed[2].pop("entries")
-        assert printed[2] == printed[1]
-        assert {key: value["value_s"] for key, value in entries.items()} == {
-            key: timing.value_s for key, timing in table.entries.items()
-        }
-
-    def test_profile_list_and_show_for_people(
-        self, home: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        assert main(["profile", "list"]) == 0
-        assert "onnxruntime-fp32-b1-t1" in capsys.readouterr().out
-        assert main(["profile", "show", "local", "--entries"]) == 0
-        captured = capsys.readouterr()
-        assert captured.err == ""
-        for word in ("Certificate", "bias", "tau", "within 10 %", "vit", "mbconv", "all"):
-            assert word in captured.out
-
-    def test_profile_list_of_nothing(self, capsys: pytest.CaptureFixture[str]) -> None:
-        assert main(["profile", "list", "--json"]) == 0
-        assert json.loads(capsys.readouterr().out) == []
-        assert main(["profile", "list"]) == 0
-        assert "No table yet" in capsys.readouterr().err
-
     def test_doctor_as_json(self, home: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["doctor", "--json"]) == 0
         found = json.loads(capsys.readouterr().out)
-        assert {"packages", "latency tables", "timing noise"} <= {item["name"] for item in found}
+        assert {"packages", "tables", "timing noise"} <= {item["name"] for item in found}
         for item in found:
             assert set(item) == {"name", "ok", "detail"}
             assert isinstance(item["ok"], bool)

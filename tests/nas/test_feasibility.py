@@ -7,7 +7,7 @@ import pytest
 
 from nas.errors import NothingFeasibleError
 from nas.feasibility import POOL, feasible_neighbours, feasible_pool
-from nas.indicators import Pricer
+from nas.pricer import Pricer
 from search_spaces import (
     Architecture,
     CountTable,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from hw_profiles.store import Store
 from nas.candidates import Candidate
-from nas.indicators import INDICATORS, Value
+from nas.indicators import INDICATORS
 from nas.pareto import pareto_set
 from nas.quality import BITS_PER_BYTE, ERROR
 from nas.rendering import print_certificate, print_indicators, print_pareto, print_rows
+from predictors import Value
 from search_spaces import TrainingSetup
 
 
@@ -36,7 +36,8 @@ def test_a_narrow_terminal_cuts_nothing(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
-    values = {name: 1.5e6 + 1e5 * i for i, name in enumerate(INDICATORS) if name != "latency_s"}
+    known = [name for name, item in INDICATORS.items() if not item.needs_profile]
+    values = {name: 1.5e6 + 1e5 * i for i, name in enumerate(known)}
     if printed == "pareto":
         print_pareto(pareto_set([make_candidate(1, 0.1, **values)]))
     else:
@@ -108,6 +109,59 @@ def test_bits_per_byte_are_shown_as_they_are(
     assert "test bits/byte" in text
 
 
+def test_places_and_directions_stand_in_the_headings(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    far = "nvidia-h200:cudagraph-fp16-b1"
+    plain = make_candidate(1, 0.1, params=7e3)
+    values = {
+        "latency_s@local": Value(2e-3, 1e-3, 3e-3, "table"),
+        "latency_p99_s@local": Value(4e-3, 3e-3, 5e-3, "table"),
+        f"latency_s@{far}": Value(5e-4, 4e-4, 6e-4, "predicted"),
+        f"throughput_per_s@{far}": Value(8000.0, 7000.0, 9000.0, "table", "batch 64"),
+        f"max_batch@{far}": Value(512, None, None, "predicted", "fp16"),
+    }
+    candidate = replace(plain, indicators={**plain.indicators, **values})
+    print_pareto(pareto_set([candidate]))
+    text = capsys.readouterr().out
+    for heading in (
+        "latency ms table",
+        f"latency ms {far}",
+        f"examples/s (more is better) {far}",
+        f"max batch (more is better) {far}",
+    ):
+        assert heading in text
+    (row,) = (line for line in text.splitlines() if candidate.id in line)
+    # What is counted is no guess at a block.
+    assert row.split() == [candidate.id, "vit", "10.0", "7", "2", "0.5*", "8000", "512"]
+    assert "latency_p99_s@local (follows latency_s@local)" in text
+
+
+def test_members_that_may_miss_a_budget_and_the_fronts_certificate_are_said(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = ("latency_s@local", "energy_j@local", "macs")
+    likely = {"latency_s@local": 0.87, "energy_j@local": None, "macs": 1.0}
+    sure = {"latency_s@local": 0.95, "energy_j@local": 0.99, "macs": 1.0}
+    first, second = (
+        replace(
+            make_candidate(width, 0.1 * width, params=9e3 / width, macs=1e6),
+            feasibility=dict(zip(names, found.values(), strict=True)),
+        )
+        for width, found in ((1, likely), (2, sure))
+    )
+    score = {"n": 2.0, "within_10": 1.0, "within_5": 0.5, "aa_within_5": 1.0, "bias": -0.034}
+    print_pareto(replace(pareto_set([first, second]), front_certificate=score))
+    text = capsys.readouterr().out
+    said = [line for line in text.splitlines() if "with probability" in line]
+    assert said == [
+        f"{first.id} keeps to the budget of latency_s@local with probability 87% once it is "
+        "measured."
+    ]
+    assert "The 2 members measured whole: latency 100% within ±10 %" in text
+    assert "50% within ±5 % (repeated: 100%), bias -3.4%." in text
+
+
 def test_an_empty_set_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     print_pareto(pareto_set([]))
     assert "empty" in capsys.readouterr().out
@@ -137,9 +191,8 @@ def test_an_interval_stands_where_it_is_one(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_certificate_has_a_row_for_each_family(
-    finished: Any, capsys: pytest.CaptureFixture[str]
+    table: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (table,) = Store(finished.home).local_tables().values()
     print_certificate(table)
     lines = capsys.readouterr().out.splitlines()
     for family, score in table.certificate.families.items():
@@ -150,9 +203,8 @@ def test_a_certificate_has_a_row_for_each_family(
 
 
 def test_a_family_that_no_network_certifies_has_a_row_and_one_network_no_rank(
-    finished: Any, capsys: pytest.CaptureFixture[str]
+    table: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (table,) = Store(finished.home).local_tables().values()
     (first, *_) = (m for m in table.certificate.measured if m.family == "vit")
     certificate = replace(table.certificate, measured=(first,))
     print_certificate(replace(table, certificate=certificate))

@@ -11,14 +11,17 @@ import pytest
 import safetensors.torch
 import torch
 
-from hw_profiles import local_device
+from hw_profiles import BlockTable, local_device
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
 from nas.pareto import pareto_set
 from nas.run_folder import RunFolder
 from search_spaces import CorruptFileError
 
-FILES = ["config.toml", "latency.json", "study.db", "pareto.json", "manifest.json", "checkpoint"]
+FILES = [
+    "config.toml", "profile.json", "table", "study.db", "pareto.json", "manifest.json",
+    "checkpoint",
+]  # fmt: skip
 
 
 def truncate(path: Path) -> None:
@@ -48,7 +51,13 @@ def delete(path: Path) -> None:
 
 
 def pick(folder: Path, name: str) -> Path:
-    return min((folder / "checkpoints").iterdir()) if name == "checkpoint" else folder / name
+    if name == "checkpoint":
+        return min((folder / "checkpoints").iterdir())
+    if name == "profile.json":
+        return folder / "profiles" / "local" / name
+    if name == "table":
+        return next((folder / "profiles" / "local").glob("*.latency_s.*.json"))
+    return folder / name
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -114,7 +123,9 @@ def test_the_manifest_holds_the_checksum_of_every_file(finished: Any) -> None:
         if path.is_file() and path.name != "manifest.json" and "exports" not in path.parts
     }
     assert manifest["files"] == on_disk
-    expected = {"config.toml", "latency.json", "study.db", "pareto.json", "events.jsonl"}
+    expected = {"config.toml", "study.db", "pareto.json", "events.jsonl"}
+    expected |= {str(pick(Path(), "profile.json"))}
+    expected |= {pick(finished.folder, "table").relative_to(finished.folder).as_posix()}
     assert expected < set(on_disk)
     assert (manifest["state"], manifest["seed"]) == ("complete", 3)
     assert manifest["versions"]["torch"].startswith(torch.__version__)
@@ -145,10 +156,28 @@ def started(
     finished: Any, tiny: Callable[..., Experiment], tmp_path: Path
 ) -> Callable[..., RunFolder]:
     """Starts a run in a new folder."""
-    from hw_profiles import LatencyTable
+    run = RunFolder(finished.folder)
+    priced = [(profile, profile.tables()) for profile in run.profiles().values()]
+    return lambda name="new": RunFolder.create(tmp_path / name, tiny(), priced, local_device())
 
-    table = LatencyTable.load(finished.folder / "latency.json")
-    return lambda name="new": RunFolder.create(tmp_path / name, tiny(), table, local_device())
+
+def test_a_run_holds_what_it_was_priced_with(
+    started: Callable[..., RunFolder], table: BlockTable, finished: Any
+) -> None:
+    for run in (RunFolder.open(finished.folder), started()):
+        assert run.latency_table() == table
+        assert run.latency_table().certificate == table.certificate
+        (profile,) = run.profiles().values()
+        assert profile.name == "local"
+        assert profile.device == local_device()
+        assert profile.settings == (table.setting.name,)
+
+
+def test_a_run_without_its_table_is_damaged(started: Callable[..., RunFolder]) -> None:
+    run = started()
+    pick(run.path, "table").unlink()
+    with pytest.raises(CorruptFileError, match="has no latency table"):
+        run.latency_table()
 
 
 def test_a_run_that_is_going_on(started: Callable[..., RunFolder], finished: Any) -> None:
@@ -163,13 +192,14 @@ def test_a_run_that_is_going_on(started: Callable[..., RunFolder], finished: Any
     assert run.openings() == 1
 
 
-@pytest.mark.parametrize("name", ["config.toml", "latency.json"])
+@pytest.mark.parametrize("name", ["config.toml", "profile.json", "table"])
 def test_what_never_changes_is_checked_while_a_run_goes_on(
     started: Callable[..., RunFolder], name: str
 ) -> None:
     run = started()
-    flip(run.path / name)
-    with pytest.raises(CorruptFileError, match=name):
+    path = pick(run.path, name)
+    flip(path)
+    with pytest.raises(CorruptFileError, match=path.name):
         RunFolder.open(run.path)
 
 

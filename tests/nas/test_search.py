@@ -18,7 +18,8 @@ import torch
 from optuna.trial import FrozenTrial, TrialState
 from sklearn import datasets as sklearn_datasets
 
-from hw_profiles import LatencyTable, local_device
+from hw_profiles import local_device
+from hw_profiles.errors import ForeignTableError
 from hw_profiles.store import Store
 from nas import training
 from nas.candidates import Candidate
@@ -30,12 +31,12 @@ from nas.errors import (
 )
 from nas.experiment import Experiment
 from nas.images import ImageDataset
-from nas.indicators import Pricer
+from nas.pricer import Pricer
 from nas.run_folder import RunFolder
 from nas.sampler_names import SAMPLER_NAMES
 from nas.search import Outcome, free_folder, run_experiment
 from nas.splits import Split
-from predictors import LatencyPredictor
+from predictors import TablePredictor
 from search_spaces import Architecture, CorruptFileError, UnionSpace
 from search_spaces.network import Network
 
@@ -138,6 +139,19 @@ class TestFinishedRun:
             # In the same unit as the table's: whatever the machine did in between.
             ratio = value.value / member.indicators["latency_s@local"].value
             assert 0.01 < ratio < 100
+
+    def test_the_members_certify_the_front(self, finished: Any) -> None:
+        pareto = finished.outcome.pareto
+        front, members = pareto.front_certificate, pareto.members
+        assert front["n"] == len(members)
+        errors = [
+            member.indicators["latency_s@local"].value / member.measured["latency_s@local"].value
+            - 1
+            for member in members
+        ]
+        assert front["bias"] == pytest.approx(sum(errors) / len(errors), abs=1e-4)
+        within = sum(abs(error) <= 0.1 for error in errors) / len(errors)
+        assert front["within_10"] == pytest.approx(within)
 
     def test_what_is_reported(self, finished: Any) -> None:
         assert "64 architectures" in finished.text
@@ -269,26 +283,28 @@ class TestTrials:
         tiny_pricer: Pricer,
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
+        tables_in: Any,
     ) -> None:
         # Times of which the sums, taken in two orders, round to either side of the budget.
         space = tiny(spaces=four).space(digits)
         sizes = [len(choices) for choices in space.parameters.values()]
         codes = np.indices(sizes).reshape(len(sizes), -1).T
-        (kept_table,) = (t for t in kept.local_tables().values() if t.space == space.name)
+        (kept_table,) = (t for t in tables_in(kept.root).values() if t.space == space.name)
         rng = np.random.default_rng(0)
         for _ in range(60):
             seconds = iter(rng.uniform(1e-5, 1e-4, 1 + len(kept_table.entries)))
             table = replace(
                 kept_table,
-                overhead=replace(kept_table.overhead, value_s=float(next(seconds))),
+                overhead=replace(kept_table.overhead, value=float(next(seconds))),
                 entries={
-                    key: replace(timing, value_s=float(next(seconds)))
-                    for key, timing in kept_table.entries.items()
+                    key: replace(entry, value=float(next(seconds)))
+                    for key, entry in kept_table.entries.items()
                 },
             )
-            predictor = LatencyPredictor(table, tiny_pricer.counts)
-            limit = float(predictor.price_codes(space, codes).min())
-            if all(predictor.price(space.decode(code)).value_s > limit for code in codes):
+            predictor = TablePredictor(table, tiny_pricer.counts)
+            (member,) = space.members.values()
+            limit = float(predictor.price_codes(member, codes[:, 1:]).min())
+            if all(predictor.price(space.decode(code)).value > limit for code in codes):
                 break
         else:
             return  # Both orders round alike.
@@ -438,8 +454,9 @@ class TestTestSplit:
             )
             data = json.loads((folder / "pareto.json").read_text())
             accuracies.append([item.pop("test_quality") for item in data["candidates"]])
+            del data["front_certificate"]  # Timings differ from run to run.
             for item in data["candidates"]:
-                del item["measured"]  # Timings differ from run to run.
+                del item["measured"]
             written.append(data)
             trials.append([(t.params, t.values, t.state) for t in trials_in(folder)])
             weights = {p.name: p.read_bytes() for p in (folder / "checkpoints").iterdir()}
@@ -628,9 +645,11 @@ class TestResume:
     ) -> None:
         stub_search(search={"trials": 1})
         other = replace(local_device(), name="Another processor")
-        monkeypatch.setattr("nas.resuming.local_device", lambda: other)
-        with pytest.raises(ExperimentError, match="Another processor now"):
+        monkeypatch.setattr("hw_profiles.cpu_runtime.local_device", lambda: other)
+        with pytest.raises(ForeignTableError) as caught:
             stub_search(resume=True, search={"trials": 2})
+        (row,) = (line for line in str(caught.value).splitlines() if line.startswith("name"))
+        assert row.split("  ")[1:] == [local_device().name, "Another processor"]
         assert len(stub.trained) == 1
 
     def test_a_run_that_is_not_there_is_not_found(self, stub_search: Run) -> None:
@@ -651,9 +670,10 @@ def test_the_line_that_goes_on_survives_a_shell(
     ]  # fmt: skip
 
 
-def test_an_entry_missing_from_the_table_is_flagged(stub_search: Run, home_copy: Path) -> None:
-    (path,) = Store(home_copy).local_tables()
-    table = LatencyTable.load(path)
+def test_an_entry_missing_from_the_table_is_flagged(
+    stub_search: Run, home_copy: Path, tables_in: Any
+) -> None:
+    ((path, table),) = tables_in(home_copy).items()
     entries = dict(table.entries)
     gone = next(key for key in entries if "ConvStem" in key)  # Every CNN holds it.
     del entries[gone]
@@ -666,9 +686,11 @@ def test_an_entry_missing_from_the_table_is_flagged(stub_search: Run, home_copy:
         assert flagged == (member.architecture.space == "mbconv")
 
 
-def test_a_corrupt_kept_table_is_named(stub_search: Run, home_copy: Path, tmp_path: Path) -> None:
-    (path,) = Store(home_copy).local_tables()
-    path.write_text(path.read_text().replace('"n": 1', '"n": 2', 1))
+def test_a_corrupt_kept_table_is_named(
+    stub_search: Run, home_copy: Path, tmp_path: Path, tables_in: Any
+) -> None:
+    (path,) = tables_in(home_copy)
+    path.write_text(path.read_text().replace('"networks": ', '"networks": 1', 1))
     with pytest.raises(CorruptFileError, match=re.escape(str(path))):
         stub_search(store=Store(home_copy))
     assert not (tmp_path / "run").exists()

@@ -1,10 +1,12 @@
 """Small spaces, their counts, and tables made of given times."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from hw_profiles import Certificate, Device, LatencyTable, Measured, Setting, Timing, space_digest
+from hw_profiles import BlockTable, Certificate, Device, Entry, Measured, Setting, space_digest
 from search_spaces import (
     Block,
     CountTable,
@@ -42,26 +44,31 @@ def seconds(counts: CountTable) -> Callable[[Block], float]:
 
 
 @pytest.fixture(scope="session")
-def make_table(seconds: Callable[[Block], float]) -> Callable[..., LatencyTable]:
+def make_table(seconds: Callable[[Block], float]) -> Callable[..., BlockTable]:
     """Makes a table of the true times, without some blocks, whose sums err by a share."""
 
     def make(
-        space: SearchSpace, gone: Collection[Block] = (), error: float | None = 0.0
-    ) -> LatencyTable:
-        def timing(value: float) -> Timing:
-            return Timing(value, value, value, value, value, value, 24)
+        space: SearchSpace,
+        gone: Collection[Block] = (),
+        error: float | None = 0.0,
+        **fields: Any,
+    ) -> BlockTable:
+        def entry(value: float) -> Entry:
+            return Entry(value, value, value, value, value, value, 24)
 
-        held = {block_key(b): timing(seconds(b)) for b in space.blocks if b not in gone}
-        measured = (Measured("ab", "vit", 1 + (error or 0), (1.0, 1.0)),)
-        return LatencyTable(
+        held = {block_key(b): entry(seconds(b)) for b in space.blocks if b not in gone}
+        measured = (Measured("ab", "vit", 1 + (error or 0), (1.0, 1.0), (1.0, 1.1, 1.2), n=24),)
+        table = BlockTable(
+            quantity="latency_s",
             device=Device("Fake 1", "x86_64", cores=4, memory_bytes=8 << 30, features="abc"),
             setting=Setting("fake", "1.0"),
             space=space.name,
             digest=space_digest(space),
-            overhead=timing(5e-4),
+            overhead=entry(5e-4),
             entries=held,
             conditions={},
             certificate=None if error is None else Certificate("2026-01-03", "seed", measured),
         )
+        return replace(table, **fields)
 
     return make
