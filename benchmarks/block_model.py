@@ -34,6 +34,7 @@ from hw_profiles import BlockTable
 from hw_profiles.quantity import quantity
 from predictors.block_model import BlockModel, _FieldCode, _type_of
 from search_spaces import Block, CountTable, block_from_key
+from search_spaces.block import fields_of
 
 Array = NDArray[np.float64]
 Method = Callable[["Blocks", "Blocks"], tuple[Array, Array | None]]
@@ -56,7 +57,7 @@ class Blocks:
 
     def part(self, chosen: NDArray[Any]) -> Blocks:
         """Those at some positions."""
-        own = [self.blocks[i] for i in chosen]
+        own = [self.blocks[i] for i in chosen.tolist()]
         return replace(self, blocks=own, values=self.values[chosen], halves=self.halves[chosen])
 
     def model(self) -> BlockModel:
@@ -130,11 +131,11 @@ def _folds(n: int, folds: int) -> Iterator[NDArray[Any]]:
 
 def _each_value(blocks: Sequence[Block], name: str) -> Iterator[NDArray[Any]]:
     """Positions that are left out together: those with one value of a field."""
-    values = np.array([getattr(block, name, -1) for block in blocks])
+    values = np.array([fields_of(block).get(name, -1) for block in blocks])
     for value in sorted(set(values.tolist()) - {-1}):
         out = np.flatnonzero(values == value)
         types = {type(blocks[i]) for i in np.flatnonzero(values != value)}
-        out = np.array([i for i in out if type(blocks[i]) in types], dtype=int)
+        out = out[[type(blocks[i]) in types for i in out]]
         if len(out) and len(blocks) - len(out) >= FEWEST_KNOWN:
             yield out
 
@@ -202,7 +203,7 @@ def _for_each_type(make: Callable[[], Any]) -> Method:
         values = alone.predict(asked.blocks, asked.counts).values
         for name in {_type_of(block) for block in asked.blocks}:
             rows, others = (
-                np.array([i for i, b in enumerate(part.blocks) if _type_of(b) == name], dtype=int)
+                np.flatnonzero([_type_of(block) == name for block in part.blocks])
                 for part in (known, asked)
             )
             if len(rows) < 4:

@@ -39,7 +39,7 @@ def main() -> None:
         pareto = json.loads(hwnas("search", options.experiment, "--out", str(run), "--json"))
         seconds = time.perf_counter() - start
         exported = json.loads(hwnas("export", str(run), "--pick", "all", "--json"))
-        certificate = json.loads(hwnas("profile", "show", "local", "--json"))[0]["certificate"]
+        (table,) = json.loads(hwnas("profile", "show", "local", "--json"))["tables"]
         families = _families(run)
     members = pareto["candidates"]
     best = min(members, key=lambda member: member["quality"]["value"])
@@ -53,7 +53,8 @@ def main() -> None:
         "test_accuracy_of_best": 1 - best["test_quality"]["value"],
         "exports_verified": len(exported),
         "largest_export_difference": max(record["absolute"] for record in exported),
-        "certificate": certificate["all"],
+        "certificate": table["certificate"]["all"],
+        "front_certificate": pareto["front_certificate"],
     }
     if options.json:
         print(json.dumps(result))

@@ -82,9 +82,9 @@ def _print(result: dict[str, Any], name: str) -> None:
             low, high = estimate.low or 0.0, estimate.high or 0.0
             printed = PRINTED.get(row, ("", ""))
             print(
-                f"| {row} | {printed[0]} | {printed[1]} | {1e3 * times * estimate.value:.3g} | "
-                f"{1e3 * times * low:.3g} to {1e3 * times * high:.3g} | "
-                f"{1e3 * scale * measured:.3g} |"
+                f"| {row} | {printed[0]} | {printed[1]} | {1e3 * times * estimate.value:.3f} | "
+                f"{1e3 * times * low:.3f} to {1e3 * times * high:.3f} | "
+                f"{1e3 * scale * measured:.3f} |"
             )
 
 

@@ -37,7 +37,7 @@ from search_spaces import (
     UnknownNameError,
 )
 
-__all__ = ["Experiment", "SearchConfig", "TaskConfig", "TrainingConfig"]
+__all__ = ["Experiment", "MeasurementConfig", "SearchConfig", "TaskConfig", "TrainingConfig"]
 
 
 Whole = Annotated[int, Strict()]

@@ -102,7 +102,7 @@ def run_experiment(
     space = experiment.space(dataset)
     report.line(
         f"Space {space.name}: {space.size:,} architectures of {len(space.blocks):,} distinct "
-        f"blocks. Indicators are at fp32 and batch 1; training at batch "
+        f"blocks. Counts are at fp32 and batch 1; training at batch "
         f"{experiment.training.batch_size} with {experiment.training.optimizer}."
     )
     report.remarks(space.blocks)

@@ -7,8 +7,8 @@ sum in place of the maximum), fitted to relative errors with none of the prices 
 departure is a Gaussian process for each type of block, over the block's own fields, which decide
 all that it does; they are taken in doublings, so that what is learnt between 64 and 128 features
 says something of 256, and each with the powers of two that divide it, since 197 tokens take longer
-than 200 where a kernel reads eight at a time. A type that no block of was measured gets the roofline
-alone, and the interval that the measured types would have had without theirs.
+than 200 where a kernel reads eight at a time. A type that no block of was measured gets the
+roofline alone, and the interval that the measured types would have had without theirs.
 
 ``python -m benchmarks.block_model TABLE.json`` holds it against other regressions on a table's own
 blocks.
@@ -189,13 +189,14 @@ class _TypeModel:
     Attributes:
         code: Of its fields.
         process: Of the logarithm of value over roofline.
-        widenings: Half a 95 % interval over the process's standard deviation: for blocks whose
-            every number some measured block has, and for others.
+        widening: Half a 95 % interval over the process's standard deviation.
+        widenings: The same for blocks of which no measured block has that number: for each.
     """
 
     code: _FieldCode
     process: GaussianProcess
-    widenings: tuple[float, float]
+    widening: float
+    widenings: tuple[float, ...]
 
     @classmethod
     def fit(
@@ -207,11 +208,12 @@ class _TypeModel:
         few = slice(MOST_FITTED)
         kernel = fit_kernel(inputs[few], departures[few], noise[few], offset, PRIOR)
         process = GaussianProcess(kernel, inputs, departures, noise)
-        sizes = inputs[:, : len(code.numbers)].T.round(DIGITS)
-        alike = [np.flatnonzero(size == value) for size in sizes for value in np.unique(size)]
-        groups = [group for group in alike if len(group) < len(inputs)]
-        inside = process.widening()
-        return cls(code, process, (inside, max(inside, process.widening(groups))))
+        widening, widenings = process.widening(), []
+        for size in inputs[:, : len(code.numbers)].T.round(DIGITS):
+            values = np.unique(size)
+            groups = [np.flatnonzero(size == value) for value in values if len(values) > 1]
+            widenings.append(process.widening(groups))
+        return cls(code, process, widening, tuple(widenings))
 
     @cached_property
     def _known(self) -> list[Array]:
@@ -224,20 +226,30 @@ class _TypeModel:
         """Departures of blocks, and half of their 95 % intervals: two ``[n]``."""
         inputs = self.code.encode(blocks)
         mean, spread = self.process.predict(inputs)
-        known = np.all(list(map(np.isin, self._sizes(inputs), self._known)), axis=0)
-        return mean, spread * np.where(known, *self.widenings)
+        widening = np.full(len(blocks), self.widening)
+        sizes = zip(self._sizes(inputs), self._known, self.widenings, strict=True)
+        for size, known, wider in sizes:
+            widening = np.maximum(widening, np.where(np.isin(size, known), 0, wider))
+        return mean, widening * spread
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        process, widenings = self.process.to_json(), list(self.widenings)
-        return {"code": self.code.to_json(), "process": process, "widenings": widenings}
+        return {
+            "code": self.code.to_json(),
+            "process": self.process.to_json(),
+            "widening": self.widening,
+            "widenings": list(self.widenings),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> _TypeModel:
         """Reads back what :meth:`to_json` wrote."""
-        inside, outside = map(float, data["widenings"])
+        code = _FieldCode.from_json(data["code"])
+        widenings = tuple(map(float, data["widenings"]))
+        if len(widenings) != len(code.numbers):
+            raise ValueError(f"{len(code.numbers)} numbers have {len(widenings)} widenings.")
         process = GaussianProcess.from_json(data["process"])
-        return cls(_FieldCode.from_json(data["code"]), process, (inside, outside))
+        return cls(code, process, float(data["widening"]), widenings)
 
 
 @dataclass(frozen=True, eq=False)

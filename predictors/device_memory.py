@@ -20,7 +20,8 @@ __all__ = ["largest_batch", "largest_batches", "peak_bytes", "peak_bytes_of_code
 
 COUNTED_BYTES = 4
 """Bytes of an element where peaks are counted."""
-GROWTH = 8
+GROWTH = 64
+"""How many times larger the next batch is that is looked at, from the second on."""
 
 Peaks = NDArray[np.int64]
 
@@ -96,7 +97,7 @@ def _largest(
     """
     batches, reached = [1, 2], [peaks(1), peaks(2)]
     while (reached[-1] <= limit).any():
-        batches.append(GROWTH * batches[-1] if batches[-1] > 2 else GROWTH)
+        batches.append(GROWTH ** (len(batches) - 1))
         reached.append(peaks(batches[-1]))
     result = np.where(reached[0] <= limit, 1, 0)
     steps = [(b, c, q - p) for (b, p), (c, q) in pairwise(zip(batches, reached, strict=True))]

@@ -10,7 +10,7 @@ are added to both.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
@@ -204,28 +204,28 @@ class GaussianProcess:
         weights: Array = self._precision @ self.targets
         return weights
 
-    def widening(self, groups: Iterable[NDArray[np.intp]] | None = None) -> float:
+    def widening(self, groups: Sequence[NDArray[np.intp]] = ()) -> float:
         """Half a 95 % interval over the standard deviation, from the points themselves.
 
-        It is Student's quantile for what a few points leave open, and more where the points, left
-        out, fall outside of their own intervals (Rasmussen & Williams 2006, section 5.4.2).
+        It is Student's quantile for what a few points leave open, and more where 5 % of the points
+        or more, each left out, fall outside of their own intervals (Rasmussen & Williams 2006,
+        section 5.4.2).
 
         Args:
-            groups: Positions of points that are left out together; one at a time when absent.
+            groups: Positions of points that are left out together. Then 5 % of the points of the
+                worst group count, as the next group may be like that.
         """
         from scipy.stats import t
 
         n = len(self.targets)
         student = float(t.ppf(0.975, max(FEWEST_FREE, n - FEWEST_FREE)))
-        if groups is None:
-            groups = np.arange(n)[:, None]
-        away = []
+        alone = np.abs(self._weights) / np.sqrt(np.diag(self._precision))
+        worst = float(np.quantile(alone, 0.95))
         for group in groups:
             covariance = np.linalg.inv(self._precision[np.ix_(group, group)])
-            away.append(np.abs(covariance @ self._weights[group]) / np.sqrt(np.diag(covariance)))
-        if not away:
-            return student
-        return student * max(1.0, float(np.quantile(np.concatenate(away), 0.95)) / 1.96)
+            together = np.abs(covariance @ self._weights[group]) / np.sqrt(np.diag(covariance))
+            worst = max(worst, float(np.quantile(together, 0.95)))
+        return student * max(1.0, worst / 1.96)
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Mean and standard deviation of the value at points ``[m, inputs]``: two ``[m]``.

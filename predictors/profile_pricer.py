@@ -97,6 +97,7 @@ class ProfilePricer:
     ) -> None:
         self.profile, self.counts = profile, counts
         self._tables = DeviceTables(profile, setting, counts, families, tables)
+        self._factors: dict[tuple[str, str], _Factor] = {}
 
     @property
     def setting(self) -> Setting:
@@ -256,6 +257,12 @@ class ProfilePricer:
 
     def _factor(self, name: str, family: str) -> _Factor:
         """What a value of the indicator's table is multiplied by."""
+        key = name, family
+        if key not in self._factors:
+            self._factors[key] = self._find_factor(name, family)
+        return self._factors[key]
+
+    def _find_factor(self, name: str, family: str) -> _Factor:
         if name in QUANTILES:
             certificate = self._certificate(family)
             assert certificate is not None, "It would not be available."

@@ -18,6 +18,13 @@ def test_violations_by_hand() -> None:
     assert violations(values, budgets) == {"macs": 0.5}
 
 
+def test_a_budget_of_what_is_maximised_is_the_least() -> None:
+    values = {"throughput_per_s@local": 150.0, "max_batch@moon:fast": 64.0}
+    budgets = {"throughput_per_s@local": 200.0, "max_batch@moon:fast": 64.0}
+    # 50 of 200 are missing; exactly on a budget is within it.
+    assert violations(values, budgets) == {"throughput_per_s@local": 0.25}
+
+
 def test_no_budget_no_violation() -> None:
     assert violations({"macs": 1e30}, {}) == {}
 
@@ -42,6 +49,7 @@ def test_a_candidate_round_trips_through_json(make_candidate: Callable[..., Cand
         make_candidate(3, 0.5, macs=3.0, params=4.0),
         feasible=False,
         violations={"macs": 0.5},
+        feasibility={"macs": 0.0, "latency_s@local": 0.9, "energy_j@local": None},
         test_quality=ERROR.quality("test", 0.25),
         measured={"latency_s@local": Value(1e-3, 9e-4, 1.1e-3, "measured")},
     )

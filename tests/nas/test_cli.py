@@ -28,6 +28,7 @@ COMMANDS = [
     ["pareto"],
     ["cost"],
     ["export"],
+    ["footprint"],
     ["profile"],
     ["profile", "measure"],
     ["profile", "list"],

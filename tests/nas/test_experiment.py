@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import default_rng
 
+from hw_profiles.profile import HardwareProfile
 from nas.errors import ExperimentError
-from nas.experiment import Experiment
+from nas.experiment import Experiment, MeasurementConfig
 from nas.indicators import indicator_names
 from nas.splits import Dataset
 from search_spaces import OPTIMIZERS, SPACES, UnknownNameError
@@ -206,6 +207,9 @@ def test_what_the_data_set_decides_is_no_key_of_a_space(digits: Dataset, key: st
         ("budgets", "macs", "many"),
         ("measurement", "certificate", 19),
         ("measurement", "threads", "two"),
+        ("measurement", "threads", -1),
+        ("measurement", "batch", 0),
+        ("measurement", "dtype", 16),
         ("task", "dataset", ["digits"]),
     ],
 )
@@ -297,6 +301,49 @@ def test_an_unknown_name_says_where_it_stands_and_lists_the_known_ones(
 def test_an_unknown_runtime_lists_the_known_ones(tiny: Callable[..., Experiment]) -> None:
     with pytest.raises(UnknownNameError, match="Known: onnxruntime"):
         tiny(measurement={"runtime": "onnx"})
+
+
+def test_what_a_runtime_does_by_default_is_written_out(tiny: Callable[..., Experiment]) -> None:
+    for runtime, dtype, threads, name in (
+        ("onnxruntime", "fp32", 1, "onnxruntime-fp32-b1-t1"),
+        ("cudagraph", "fp16", 0, "cudagraph-fp16-b1"),
+    ):
+        measurement = tiny(measurement={"runtime": runtime}).measurement
+        assert (measurement.dtype, measurement.threads) == (dtype, threads)
+        assert measurement.setting_name == name
+    given = tiny(measurement={"dtype": "int8", "batch": 8, "threads": 2}).measurement
+    assert given.setting_name == "onnxruntime-int8-b8-t2"
+    assert (given.certificate, tiny(measurement={}).measurement.max_blocks) == (20, 400)
+    assert MeasurementConfig().certificate == 100
+
+
+def test_a_runtime_without_such_a_setting_is_an_error_of_the_experiment(
+    tiny: Callable[..., Experiment],
+) -> None:
+    for wrong in ({"dtype": "fp8"}, {"threads": 0}):
+        with pytest.raises(ExperimentError, match=f"`measurement`: .*`{next(iter(wrong))}`"):
+            tiny(measurement=wrong).measurement.make_runtime()
+    with pytest.raises(ExperimentError, match="take cudagraph on a GPU"):
+        tiny().measurement.make_runtime("train_step_s")
+    runtime = tiny(measurement={"batch": 4}).measurement.make_runtime()
+    assert runtime.setting.name == "onnxruntime-fp32-b4-t1"
+
+
+def test_profiles_are_named_by_place(
+    tiny: Callable[..., Experiment], moon: HardwareProfile
+) -> None:
+    experiment = tiny(
+        profiles=["moon:cudagraph-fp16-b8", "moon"],
+        search={"objectives": ["macs", "energy_j@moon"]},
+        budgets={"latency_s@local": 1.0, "macs": 5.0},
+    )
+    assert experiment.places == ("local", "moon:cudagraph-fp16-b8", "moon")
+    assert experiment.steering == ("macs", "energy_j@moon", "latency_s@local")
+    for wrong in ({"profiles": ["sun"]}, {"profiles": ["moon:fast"]}):
+        with pytest.raises(UnknownNameError, match="experiment: `profiles`: Unknown "):
+            tiny(**wrong)
+    with pytest.raises(UnknownNameError, match=r"`budgets`: Unknown setting of profile moon"):
+        tiny(budgets={"latency_s@moon:fast": 1.0})
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan"), float("inf")])

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,19 @@ def test_a_file_is_valid_onnx_and_equals_the_network_at_any_batch(
         expected = trained(finished.folder, member)(torch.from_numpy(images)).numpy()
     (found,) = session.run(None, {given.name: images})
     assert found == pytest.approx(expected, abs=1e-4, rel=1e-4)
+
+
+def test_a_file_is_not_held_against_seconds_of_another_runtime(
+    finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder.open(finished.folder)
+    table = run.latency_table()
+    elsewhere = replace(table, setting=replace(table.setting, runtime="cudagraph", dtype="fp16"))
+    monkeypatch.setattr(RunFolder, "latency_table", lambda self: elsewhere)
+    (knee,) = run.read_pareto().pick("knee")
+    (result,) = export_members(run, [knee], tmp_path)
+    assert result.measured_s is None
+    assert json.loads((tmp_path / f"{knee.id}.json").read_text())["measured_s"] is None
 
 
 def test_the_knee_alone(opened: RunFolder, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from nas.candidates import Candidate
 from nas.pareto import ParetoSet, pareto_set
 from nas.quality import BITS_PER_BYTE
+from predictors import Value
 from search_spaces import CorruptFileError, UnknownNameError
 
 Make = Callable[..., Candidate]
@@ -92,6 +93,61 @@ def test_infeasible_candidates_count_for_nothing_but_the_evaluated(
     assert both.ideal_point == alone.ideal_point
     assert both.hypervolume == alone.hypervolume
     assert (both.evaluated, both.feasible) == (width + len(infeasible), width)
+
+
+@checked
+@given(points=rows)
+def test_what_is_maximised_counts_the_other_way(
+    make_candidate: Make, points: list[tuple[float, ...]]
+) -> None:
+    names = ("throughput_per_s@local", "macs")
+    candidates = [
+        make_candidate(width, point[0], **dict(zip(names, point[1:], strict=True)))
+        for width, point in enumerate(points, start=1)
+    ]
+    found = pareto_set(
+        [
+            replace(c, indicators=c.indicators | {"params": Value(1.0, 1.0, 1.0, "exact")})
+            for c in candidates
+        ]
+    )
+    turned = [(quality, -rate, macs) for quality, rate, macs in points]
+    assert ids(found.members) == {candidates[i].id for i in brute_force(turned)}
+
+
+def test_the_box_of_what_is_maximised_by_hand(make_candidate: Make) -> None:
+    # The same as with costs of 30, 10, 20, 40 (below), as yields of 100 less each.
+    points = [(0.1, 70.0), (0.3, 90.0), (0.5, 80.0), (0.3, 60.0)]
+    candidates = [
+        make_candidate(width, quality, params=7.0, **{"throughput_per_s@local": rate})
+        for width, (quality, rate) in enumerate(points, start=1)
+    ]
+    found = pareto_set(candidates)
+    assert [member.quality.value for member in found.members] == [0.1, 0.3]
+    # The best is the largest; a tenth of the range of 30 lies below the worst. Nothing is negated.
+    assert found.ideal_point["throughput_per_s@local"] == 90.0
+    assert found.reference_point["throughput_per_s@local"] == pytest.approx(57.0)
+    area = 1.1 * (1.1 - 2 / 3) + 0.6 * (2 / 3)
+    assert found.hypervolume == pytest.approx(area / 1.1**2)
+    # Both members are as far from the best of each, in their own ranges: the first is taken.
+    assert found.pick("knee")[0].quality.value == 0.1
+
+
+def test_multiples_and_quantiles_weigh_nothing(make_candidate: Make) -> None:
+    points = [(0.1, 30.0), (0.3, 10.0), (0.2, 25.0), (0.5, 40.0)]
+    plain, repeated = [], []
+    for width, (quality, latency) in enumerate(points, start=1):
+        candidate = make_candidate(width, quality, params=7.0, **{"latency_s@local": latency})
+        plain.append(candidate)
+        more = {
+            "cost_usd@local": Value(3e-7 * latency, None, None, "table"),
+            "latency_p99_s@local": Value(latency * (2 + width % 2), None, None, "table"),
+        }
+        repeated.append(replace(candidate, indicators={**candidate.indicators, **more}))
+    one, two = pareto_set(plain), pareto_set(repeated)
+    assert two.hypervolume == pytest.approx(one.hypervolume)
+    assert two.hypervolume_method == one.hypervolume_method == "exact"
+    assert two.pick("knee")[0].id == one.pick("knee")[0].id
 
 
 def test_two_networks_of_equal_cost_are_both_members(make_candidate: Make) -> None:

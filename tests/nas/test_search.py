@@ -690,7 +690,9 @@ def test_a_corrupt_kept_table_is_named(
     stub_search: Run, home_copy: Path, tmp_path: Path, tables_in: Any
 ) -> None:
     (path,) = tables_in(home_copy)
-    path.write_text(path.read_text().replace('"networks": ', '"networks": 1', 1))
+    data = json.loads(path.read_text())
+    data["table"]["conditions"]["networks"] += 1
+    path.write_text(json.dumps(data))
     with pytest.raises(CorruptFileError, match=re.escape(str(path))):
         stub_search(store=Store(home_copy))
     assert not (tmp_path / "run").exists()
