@@ -17,14 +17,19 @@ __all__ = ["doctor", "export", "pareto", "search"]
 
 def search(options: Namespace) -> int:
     """``hwnas search``."""
+    from hw_profiles.profile import shipped_profiles
     from nas.experiment import Experiment
     from nas.rendering import print_pareto
+    from nas.run_folder import RunFolder
     from nas.search import free_folder, run_experiment
 
     overrides = list(options.set)
     if options.trials is not None:
         overrides.append(f"search.trials={options.trials}")
-    experiment = Experiment.load(Path(options.experiment), overrides)
+    known = shipped_profiles()
+    if options.resume and options.out:
+        known |= RunFolder(Path(options.out)).profile_folders
+    experiment = Experiment.load(Path(options.experiment), overrides, known)
     if options.resume and not options.out:
         raise ExperimentError("`--resume` needs --out, the folder of the run to go on with.")
     folder = Path(options.out) if options.out else free_folder(experiment.name)
@@ -47,7 +52,8 @@ def search(options: Namespace) -> int:
 
 def pareto(options: Namespace) -> int:
     """``hwnas pareto``."""
-    from nas.pricing import report_table
+    from nas.indicators import LOCAL
+    from nas.pricing import report_others, report_table
     from nas.rendering import print_pareto
     from nas.run_folder import RunFolder
 
@@ -58,6 +64,9 @@ def pareto(options: Namespace) -> int:
     else:
         print_pareto(found)
         report_table(run.latency_table(), Reporter())
+        for name, profile in run.profiles().items():
+            if name != LOCAL:
+                report_others(name, profile.tables(), Reporter())
     return 0
 
 

@@ -233,6 +233,7 @@ def footprint(options: Namespace) -> int:
     counts = store.counts()
     lifetimes = [
         Lifetime.of(
+            name,
             named_architecture(name),
             options.profile,
             counts,

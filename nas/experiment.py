@@ -7,23 +7,15 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    field_validator,
-)
+from pydantic import Field, ValidationError, field_validator
 
-from hw_profiles import Runtime, Setting, make_runtime
-from hw_profiles.quantity import quantity as find_quantity
+from nas.config import Config, Real, Whole
 from nas.datasets import DATASETS, FROM_FILES
 from nas.errors import ExperimentError
 from nas.indicators import LOCAL, check_name, check_place, indicator, split_name
-from nas.runtimes import runtime_defaults
+from nas.measurement import MeasurementConfig
 from nas.sampler_names import SAMPLER_NAMES
 from nas.space_classes import absolute_path, absolute_reference, load_space_class
 from nas.spaces import make_space, nearest
@@ -40,18 +32,7 @@ from search_spaces import (
 __all__ = ["Experiment", "MeasurementConfig", "SearchConfig", "TaskConfig", "TrainingConfig"]
 
 
-Whole = Annotated[int, Strict()]
-"""An integer that is written as one: neither text nor a truth value."""
-
-Real = Annotated[float, Strict()]
-"""A number that is written as one, with or without a fraction."""
-
-
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TaskConfig(_Config):
+class TaskConfig(Config):
     """What the networks learn.
 
     Attributes:
@@ -63,7 +44,7 @@ class TaskConfig(_Config):
     path: str | None = None
 
 
-class TrainingConfig(_Config):
+class TrainingConfig(Config):
     """How a candidate is trained.
 
     Attributes:
@@ -83,7 +64,7 @@ class TrainingConfig(_Config):
     label_smoothing: Real = Field(default=0.0, ge=0, lt=1)
 
 
-class SearchConfig(_Config):
+class SearchConfig(Config):
     """How candidates are proposed.
 
     Attributes:
@@ -110,66 +91,7 @@ class SearchConfig(_Config):
         return names
 
 
-class MeasurementConfig(_Config):
-    """How the tables of this machine are made, and networks run on it.
-
-    Attributes:
-        runtime: Name of the runtime.
-        dtype: Number format; the runtime's default when absent.
-        batch: Examples in a run.
-        threads: Threads of a run; the runtime's default when absent.
-        max_blocks: Blocks measured at most; the rest are predicted and flagged.
-        certificate: Whole networks of each family that certify a table.
-    """
-
-    runtime: str = "onnxruntime"
-    dtype: str | None = None
-    batch: Whole = Field(default=1, ge=1)
-    threads: Whole | None = Field(default=None, ge=0)
-    max_blocks: Whole = Field(default=400, ge=8)
-    certificate: Whole = Field(default=100, ge=20)
-
-    def resolved(self) -> MeasurementConfig:
-        """The same with the runtime's defaults written out.
-
-        Raises:
-            UnknownNameError: There is no such runtime.
-        """
-        defaults = runtime_defaults(self.runtime)
-        chosen = {k: v for k, v in defaults.items() if getattr(self, k) is None}
-        return self.model_copy(update=chosen)
-
-    def make_runtime(self, quantity: str = "latency_s") -> Runtime:
-        """The runtime that a quantity is measured with.
-
-        Raises:
-            UnknownNameError: There is no such runtime or quantity.
-            ExperimentError: It has no such setting.
-            UnavailableError: What it needs is not on this machine.
-        """
-        try:
-            return make_runtime(
-                self.runtime,
-                dtype=self.dtype,
-                batch=self.batch,
-                threads=self.threads,
-                training=find_quantity(quantity).training,
-            )
-        except UnknownNameError:
-            raise
-        except ValueError as error:
-            raise ExperimentError(f"`measurement`: {error}") from error
-
-    @property
-    def setting_name(self) -> str:
-        """Name of the setting."""
-        known = self.resolved()
-        assert known.dtype is not None
-        assert known.threads is not None
-        return Setting(known.runtime, "", known.dtype, known.batch, known.threads).name
-
-
-class Experiment(_Config):
+class Experiment(Config):
     """One experiment.
 
     Attributes:
@@ -193,7 +115,7 @@ class Experiment(_Config):
     task: TaskConfig = TaskConfig()
     training: TrainingConfig = TrainingConfig()
     search: SearchConfig = SearchConfig()
-    budgets: dict[str, Real] = {}
+    budgets: dict[str, Real] = Field(default={})
     profiles: tuple[str, ...] = ()
     measurement: MeasurementConfig = MeasurementConfig()
 
@@ -419,9 +341,7 @@ def _fields(path: Sequence[str]) -> list[str]:
     for part in path:
         annotation = model.model_fields[part].annotation if part in model.model_fields else None
         candidates = [annotation, *get_args(annotation)]
-        model = next(
-            (c for c in candidates if isinstance(c, type) and issubclass(c, _Config)), None
-        )
+        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, Config)), None)
         if model is None:
             return []
     return list(model.model_fields)

@@ -72,12 +72,14 @@ class Lifetime:
     """A network's footprint, and what it rests on.
 
     Attributes:
+        name: What the network is called.
         architecture: The network.
         footprint: Of training and all queries.
         served: Where queries are answered.
         trained: Where it is trained; ``None`` where it is not.
     """
 
+    name: str
     architecture: Architecture
     footprint: Footprint
     served: str
@@ -86,6 +88,7 @@ class Lifetime:
     @classmethod
     def of(
         cls,
+        name: str,
         architecture: Architecture,
         place: str,
         counts: CountTable,
@@ -102,6 +105,7 @@ class Lifetime:
         A query takes its share of a run at the setting's batch.
 
         Args:
+            name: What the network is called.
             architecture: The network.
             place: Where queries are answered.
             counts: Counts of blocks.
@@ -141,12 +145,13 @@ class Lifetime:
             found = footprint(workload, queries=queries, tariff=tariff, chips=chips)
         except ValueError as error:
             raise ExperimentError(str(error)) from error
-        return cls(architecture, found, place, trained)
+        return cls(name, architecture, found, place, trained)
 
     def to_json(self) -> dict[str, Any]:
         """Every share, in SI units."""
         life = self.footprint
         return {
+            "name": self.name,
             "id": self.architecture.id,
             "architecture": self.architecture.to_json(),
             "served": self.served,

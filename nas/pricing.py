@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from hw_profiles import BlockTable, Runtime
@@ -31,6 +31,7 @@ __all__ = [
     "doubt_of",
     "measure",
     "ready_table",
+    "report_others",
     "report_table",
     "warn_of_table",
 ]
@@ -126,6 +127,8 @@ def measure(
         "setting": runtime.setting.to_json(),
         "quantity": quantity,
         "minutes": minutes,
+        "max_blocks": config.max_blocks,
+        "also": [network.id for network in also],
         "code": timing_code(space),
     }
     sizes, seconds = interrupted_sizes(path, conditions), None
@@ -231,6 +234,12 @@ def report_table(table: BlockTable, report: Reporter) -> None:
     """Says how far a table can be trusted, with a warning where that is not far."""
     report.line(describe_table(table))
     warn_of_table(table, report)
+
+
+def report_others(profile: str, tables: Iterable[BlockTable], report: Reporter) -> None:
+    """Says how far each table of another machine can be trusted."""
+    for table in tables:
+        report.line(f"{profile}, {table.name}: {describe_table(table)}")
 
 
 def warn_of_table(table: BlockTable, report: Reporter) -> None:

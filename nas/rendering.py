@@ -253,14 +253,14 @@ def print_lifetimes(
     headings = ["", "chip hours", "energy kWh", "carbon kg CO2e", "USD"]
     for lifetime in lifetimes:
         life = lifetime.footprint
-        shares = {
-            f"training on {life.chips} chips": life.training,
-            f"{life.queries:,.0f} queries": life.inference,
-            "together": life.total,
-            "one query": life.query,
-        }
-        trained = f", trained on {lifetime.trained}" if lifetime.trained else ""
-        title = f"{lifetime.architecture.id}, queries on {lifetime.served}{trained}"
+        shares = {f"{life.queries:,.0f} queries": life.inference, "one query": life.query}
+        trained = ""
+        if lifetime.trained is not None:
+            chips = "1 chip" if life.chips == 1 else f"{life.chips} chips"
+            shares |= {f"training on {chips}": life.training, "together": life.total}
+            trained = f", trained on {lifetime.trained}"
+        network = f"{lifetime.name} ({lifetime.architecture.id})"
+        title = f"{network}, queries on {lifetime.served}{trained}"
         print_rows(headings, [[name, *_share_cells(s)] for name, s in shares.items()], title)
     stated = {
         "PUE": tariff.pue,
@@ -272,9 +272,9 @@ def print_lifetimes(
         print(f"{name}: {said}")
     if any(lifetime.footprint.query.energy_j is None for lifetime in lifetimes):
         print("Energy is not counted there, so it and its carbon are not known.")
-    ids = {"a": lifetimes[0].architecture.id, "b": lifetimes[-1].architecture.id}
+    names = {"a": lifetimes[0].name, "b": lifetimes[-1].name}
     for name, item in found.items():
-        print(f"{name}: {_break_even(item, ids)}")
+        print(f"{name}: {_break_even(item, names)}")
 
 
 def _share_cells(share: Share) -> list[str]:
@@ -287,11 +287,10 @@ def _share_cells(share: Share) -> list[str]:
     return ["unknown" if value is None else f"{value / scale:.4g}" for value, scale in known]
 
 
-def _break_even(item: BreakEven, ids: Mapping[str, str]) -> str:
+def _break_even(item: BreakEven, names: Mapping[str, str]) -> str:
     if item.queries is None:
         if item.below == "same":
             return "both take the same at any number of queries"
-        return f"{ids[item.below]} takes less at any number of queries"
-    return (
-        f"{ids[item.below]} takes less up to {item.queries:,.0f} queries, {ids[item.above]} beyond"
-    )
+        return f"{names[item.below]} takes less at any number of queries"
+    below, above = names[item.below], names[item.above]
+    return f"{below} takes less up to {item.queries:,.0f} queries, {above} beyond"

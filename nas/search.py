@@ -25,7 +25,7 @@ from nas.members import front_certificate, known_tests, measure_members, score_m
 from nas.pareto import ParetoSet, pareto_set
 from nas.places import check_local_names, devices_of_run, other_devices, ready_local_devices
 from nas.pricer import Pricer
-from nas.pricing import count_space
+from nas.pricing import count_space, report_others
 from nas.progress import Bar, Reporter
 from nas.quality import Quality
 from nas.resuming import check_same_code, check_same_device, check_same_experiment
@@ -124,6 +124,8 @@ def run_experiment(
             # What needs no table of this machine can be refused before one is measured.
             devices = other_devices(experiment, space, counts, store)
             check_local_names(experiment, space, store)
+            for place, device in devices.items():
+                report_others(place, device.tables, report)
             known = Pricer(counts, experiment.training_setup, devices)
             limits = {k: v for k, v in experiment.budgets.items() if k in known.names}
             feasible_pool(space, known, limits, experiment.seed)

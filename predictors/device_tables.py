@@ -121,6 +121,10 @@ class DeviceTables:
             )
         return predictor
 
+    def holds(self, what: str) -> bool:
+        """Whether there is a table, in any setting, of a quantity whose name has this in it."""
+        return any(what in quantity for _, quantity in self._held)
+
     def blocks(self, quantity: str, family: str) -> tuple[Block, ...] | None:
         """Distinct blocks that a quantity runs for a family; ``None`` if it cannot be run."""
         blocks = tuple(dict.fromkeys(self.families[family]))

@@ -137,8 +137,8 @@ class ProfilePricer:
             if self._tables.blocks(quantity, family) is None:
                 return f"the networks of {family} generate no text"
             if self._tables.predictor(quantity, family) is None:
-                if "energy" in quantity:
-                    return f"energy is not counted {where}"
+                if "energy" in quantity and not self._tables.holds("energy"):
+                    return f"energy is not counted on {self.profile.name}"
                 return f"{quantity} of {family} was not measured {where}"
         gone = [key for key in CONSTANTS_OF.get(name, ()) if key not in self.profile.constants]
         if gone:

@@ -295,6 +295,8 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
     header, *lines = map(json.loads, journal.read_text().splitlines())
     assert [runs_s[0] for _, runs_s, _ in lines] == [1e-4 * n for n in (1, 2, 3, 4, 5)]
     assert header["conditions"]["quantity"] == "latency_s"
+    # Fewer blocks are another measurement, which the journal knows nothing of.
+    assert header["conditions"]["max_blocks"] == experiment.measurement.max_blocks
     table = measure(space, experiment.measurement, counts, store, quiet)
     assert table.conditions["date"] == header["started"]
     assert not journal.exists()

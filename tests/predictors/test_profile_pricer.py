@@ -254,9 +254,9 @@ def test_what_a_profile_does_not_hold_is_not_available(
     save(certificate=certificate())
     made = pricer(constants={})
     reasons = {
-        "energy_j": "energy is not counted on moon in fake-fp16-b1",
-        "train_energy_j": "energy is not counted on moon in fake-fp16-b1",
-        "carbon_g": "energy is not counted on moon in fake-fp16-b1",
+        "energy_j": "energy is not counted on moon",
+        "train_energy_j": "energy is not counted on moon",
+        "carbon_g": "energy is not counted on moon",
         "train_step_s": "train_step_s of vit was not measured on moon in fake-fp16-b1",
         "train_cost_usd": "train_step_s of vit was not measured on moon in fake-fp16-b1",
         "decode_step_s": "the networks of vit generate no text",
@@ -266,6 +266,14 @@ def test_what_a_profile_does_not_hold_is_not_available(
         assert made.reason(name) == reasons.get(name, "")
     assert set(made.names) == set(DEVICE_INDICATORS) - reasons.keys()
     assert set(made.price(drawn(VIT)[1][0])) == set(made.names)
+
+
+def test_energy_that_was_measured_in_another_setting_is_counted(
+    save: Save, pricer: Callable[..., ProfilePricer]
+) -> None:
+    save()
+    save(quantity="energy_j", batch=8)
+    assert pricer().reason("energy_j") == "energy_j of vit was not measured on moon in fake-fp16-b1"
 
 
 def test_a_step_of_generation_is_priced_by_the_blocks_that_it_runs(
