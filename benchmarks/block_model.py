@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from hw_profiles import BlockTable
 from hw_profiles.quantity import quantity
-from predictors.block_model import BlockModel, _FieldCode, _type_of
+from predictors.block_model import BlockModel
 from search_spaces import Block, CountTable, block_from_key
 from search_spaces.block import fields_of
 
@@ -40,8 +40,8 @@ Array = NDArray[np.float64]
 Method = Callable[["Blocks", "Blocks"], tuple[Array, Array | None]]
 """From blocks that are known and others: values of the others, and half-widths of logarithms."""
 
-FEWEST_KNOWN = 8
-"""Blocks that have to be left, where all of one value are taken out."""
+FEWEST_KNOWN, FEWEST_OF_TYPE = 8, 4
+"""Blocks that have to be left, where all of one value are taken out; and of a type to fit it."""
 
 
 @dataclass(frozen=True)
@@ -104,24 +104,23 @@ def main() -> None:
     )
     left_out = {f"{options.folds} folds": list(_folds(len(entries), options.folds))}
     left_out |= {f"each {name}": list(_each_value(known.blocks, name)) for name in options.field}
-    results = {
-        name: {method: _figures(run, known, parts) for method, run in METHODS.items()}
-        for name, parts in left_out.items()
-        if parts
-    }
-    if options.json:
-        print(json.dumps(results))
-        return
-    print(f"{table.quantity} of {table.name}: {len(entries)} of {len(table.entries)} blocks")
-    for name, by_method in results.items():
-        print(f"{name:16} {'n':>4} {'median':>7} {'95 %':>7} {'bias':>7} {'inside':>7} {'width':>7}"
-              f" {'s':>6}")  # fmt: skip
-        for method, f in by_method.items():
+    results: dict[str, dict[str, dict[str, Any]]] = {}
+    if not options.json:
+        print(f"{table.quantity} of {table.name}: {len(entries)} of {len(table.entries)} blocks")
+        print(f"{'left out':14} {'method':14} {'n':>4} {'median':>7} {'95 %':>7} {'bias':>7}"
+              f" {'inside':>7} {'width':>7} {'s':>6}")  # fmt: skip
+    for name, parts in left_out.items():
+        for method, run in METHODS.items() if parts else ():
+            f = results.setdefault(name, {})[method] = _figures(run, known, parts)
             inside, width = (
                 ("-" if f[key] is None else f"{f[key]:.1%}") for key in ("inside", "width")
             )
-            print(f"  {method:14} {f['n']:4} {f['median']:7.1%} {f['quantile_95']:7.1%}"
-                  f" {f['bias']:+7.1%} {inside:>7} {width:>7} {f['seconds']:6.2f}")  # fmt: skip
+            if not options.json:
+                print(f"{name:14} {method:14} {f['n']:4} {f['median']:7.1%} {f['quantile_95']:7.1%}"
+                      f" {f['bias']:+7.1%} {inside:>7} {width:>7} {f['seconds']:6.2f}",
+                      flush=True)  # fmt: skip
+    if options.json:
+        print(json.dumps(results))
 
 
 def _folds(n: int, folds: int) -> Iterator[NDArray[Any]]:
@@ -133,9 +132,9 @@ def _each_value(blocks: Sequence[Block], name: str) -> Iterator[NDArray[Any]]:
     """Positions that are left out together: those with one value of a field."""
     values = np.array([fields_of(block).get(name, -1) for block in blocks])
     for value in sorted(set(values.tolist()) - {-1}):
-        out = np.flatnonzero(values == value)
-        types = {type(blocks[i]) for i in np.flatnonzero(values != value)}
-        out = out[[type(blocks[i]) in types for i in out]]
+        pairs = list(zip(blocks, values.tolist(), strict=True))
+        types = {type(block) for block, own in pairs if own != value}
+        out = np.flatnonzero([own == value and type(block) in types for block, own in pairs])
         if len(out) and len(blocks) - len(out) >= FEWEST_KNOWN:
             yield out
 
@@ -201,22 +200,34 @@ def _for_each_type(make: Callable[[], Any]) -> Method:
         alone = replace(known.model(), types={})
         base = alone.predict(known.blocks, known.counts).values
         values = alone.predict(asked.blocks, asked.counts).values
-        for name in {_type_of(block) for block in asked.blocks}:
+        for cls in {type(block) for block in asked.blocks}:
             rows, others = (
-                np.flatnonzero([_type_of(block) == name for block in part.blocks])
+                np.flatnonzero([type(block) is cls for block in part.blocks])
                 for part in (known, asked)
             )
-            if len(rows) < 4:
+            if len(rows) < FEWEST_OF_TYPE:
                 continue
             own, wanted = known.part(rows), asked.part(others)
-            code = _FieldCode.of(own.blocks)
-            inputs = np.concatenate([code.encode(own.blocks), own.count_inputs()], axis=1)
+            fields = _field_inputs([*own.blocks, *wanted.blocks])
+            inputs = np.concatenate([fields[: len(rows)], own.count_inputs()], axis=1)
+            points = np.concatenate([fields[len(rows) :], wanted.count_inputs()], axis=1)
             departures = np.log(own.values / base[rows])
-            points = np.concatenate([code.encode(wanted.blocks), wanted.count_inputs()], axis=1)
             values[others] *= np.exp(make().fit(inputs, departures).predict(points))
         return values, None
 
     return run
+
+
+def _field_inputs(blocks: Sequence[Block]) -> Array:
+    """Fields of blocks of one type: logarithms of numbers, and a 0 or 1 for each other value."""
+    columns = []
+    for name in fields_of(blocks[0]):
+        cells = [fields_of(block)[name] for block in blocks]
+        if all(type(cell) in (int, float) for cell in cells):
+            columns.append(np.log1p(np.array(cells, dtype=float)))
+        else:
+            columns += [np.array([float(c == v) for c in cells]) for v in sorted(set(cells))]
+    return np.column_stack(columns)
 
 
 def _ridge() -> Any:
