@@ -195,7 +195,7 @@ class CudaGraph:
             loss.backward()
             optimizer.step()
 
-        return self._capture(step, [module, inputs, optimizer])
+        return self._capture(step, [module, inputs, optimizer, labels])
 
     def _capture(self, work: Callable[[], Any], alive: list[Any]) -> Run:
         import torch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Protocol
@@ -13,9 +14,12 @@ from hw_profiles.errors import UnavailableError
 from hw_profiles.meter import EnergyMeter, Unavailable, find_meter
 from hw_profiles.quantity import Quantity
 from hw_profiles.runtime import Run, Runtime
-from hw_profiles.timing import Visit, prepare_reference, visit
+from hw_profiles.timing import Clock, Quiet, Visit, prepare_reference, visit
 
 __all__ = ["EnergyGauge", "Gauge", "MakeGauge", "Stopwatch", "gauge_of"]
+
+LEARN, LEARN_RUNS = 200, 16
+"""Windows of the reference, and its runs in each, that first say what it takes undisturbed."""
 
 
 class Gauge(Protocol):
@@ -50,19 +54,26 @@ class Stopwatch:
 
     Args:
         runtime: Prepares the reference, and times both.
+        clock: Says how long was worked, and a share of that may be waited.
     """
 
-    statistic = "p10 of runs in turn with the reference"
+    statistic = "p10 of runs in turn with the reference, while it is quiet"
     quantile = 0.1
     repeated = 60
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, clock: Clock = time.monotonic) -> None:
         self.runtime, self.reference = runtime, prepare_reference(runtime)
+        self._quiet: Quiet | None = None
+        if runtime.effort.patience:
+            self._quiet = Quiet(runtime.effort.patience, clock)
+            for _ in range(LEARN):
+                runs_s = runtime.time([self.reference], LEARN_RUNS)
+                self._quiet.add(float(np.quantile(runs_s, 0.1)))
         self.conditions: dict[str, Any] = {}
 
     def __call__(self, run: Run) -> Visit:
         """Times the network and the reference."""
-        return visit(run, self.reference, self.runtime)
+        return visit(run, self.reference, self.runtime, quiet=self._quiet)
 
 
 class EnergyGauge:

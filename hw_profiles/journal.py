@@ -47,8 +47,9 @@ class Journal:
             return False
         for line in lines:
             try:
-                key, runs_s, reference_s = json.loads(line)
-                self._visits[key] = Visit(tuple(runs_s), reference_s)
+                key, runs_s, reference_s, quiet_s = json.loads(line)
+                counted = None if quiet_s is None else tuple(quiet_s)
+                self._visits[key] = Visit(tuple(runs_s), reference_s, counted)
             except (ValueError, TypeError):
                 continue  # The last line of a process that was killed.
         if not text.endswith("\n"):
@@ -66,7 +67,8 @@ class Journal:
         self._visits[key] = visit
         if self.path is not None:
             with self.path.open("a") as file:
-                file.write(json.dumps([key, visit.runs_s, visit.reference_s]) + "\n")
+                line = [key, visit.runs_s, visit.reference_s, visit.quiet_s]
+                file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:
         """Removes the file: what was measured stands in a table."""

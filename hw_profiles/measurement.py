@@ -31,7 +31,15 @@ from hw_profiles.timing import REFERENCES, Visit
 from search_spaces import Architecture, Block, CountTable, SearchSpace, block_key
 from search_spaces.space_fields import space_fields
 
-__all__ = ["certificate_networks", "certify", "estimate_s", "measure_table", "time_networks"]
+__all__ = [
+    "certificate_networks",
+    "certify",
+    "estimate_s",
+    "measure_table",
+    "reference_seconds",
+    "time_networks",
+    "whole",
+]
 
 Progress = Callable[[int, int, float], None]
 """Told the visits done, all of them, and the seconds that remain."""
@@ -40,9 +48,12 @@ PILOT = 6
 DRAWS = 20
 """Random networks drawn for each one that a certificate needs, repeats and fitted ones apart."""
 QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
-MAX_DRIFT, MAX_REPEAT = 1.5, 0.1
-"""Range of the reference, and 90 % quantile of the difference between two visits, above which a
-table is called noisy."""
+MAX_DRIFT, MAX_REPEAT, MAX_DISTURBED = 1.5, 0.1, 0.5
+"""Range of the reference, 90 % quantile of the difference between two visits, and share of visits
+with no quiet moment, above which a table is called noisy."""
+DISTURBED_WEIGHT = 0.2
+"""Of a network that was never timed in a quiet moment, where one that was weighs 1: seen, the two
+are 10 % and 1 to 2 % apart from one visit to the next."""
 
 
 def measure_table(
@@ -81,11 +92,14 @@ def measure_table(
     unheld = (block for block in plan.unmeasured if block in held or beside is not None)
     blocks = (*plan.blocks, *unheld)
     entered = plan.blocks if beside is None else blocks
+    calm = [[v for v in job if not v.disturbed] for job in visits]
+    counted = [undisturbed or job for undisturbed, job in zip(calm, visits, strict=True)]
     observed = {
-        name: np.array([np.mean([v.ratio(q) for v in job]) for job in visits])
+        name: np.array([np.mean([v.ratio(q) for v in job]) for job in counted])
         for name, q in ({"value": gauge.quantile} | QUANTILES).items()
     }
-    pairs = [[v.ratio(gauge.quantile) for v in job[:2]] for job in visits if job[1:]]
+    repeated = [job for job in counted if job[1:]] or [job for job in visits if job[1:]]
+    pairs = [[v.ratio(gauge.quantile) for v in job[:2]] for job in repeated]
     repeats = np.array([np.log(second / first) for first, second in pairs])
     # Of a mean over the visits: the difference of two has twice the variance of one.
     noise = float(np.median(np.abs(repeats)) * 1.48 / np.sqrt(2 * runtime.effort.visits))
@@ -103,8 +117,10 @@ def measure_table(
         noise,
         WEIGHT_BYTES[runtime.setting.dtype] * np.array([w.elements for w in weights], dtype=float),
         np.array([w.tensors for w in weights], dtype=float),
+        np.array([1.0 if undisturbed else DISTURBED_WEIGHT for undisturbed in calm]),
     )
-    references = np.array([v.reference_s for job in visits for v in job])
+    references = np.array([v.reference_s for job in counted for v in job])
+    disturbed = float(np.mean([v.disturbed for job in visits for v in job]))
     reference_s = float(np.median(references))
     drift = float(np.quantile(references, 0.95) / np.quantile(references, 0.05))
     repeat = float(np.quantile(np.abs(np.expm1(repeats)), 0.9))
@@ -151,7 +167,8 @@ def measure_table(
             "blocks_unmeasured": len(plan.unmeasured),
             "timing_noise": noise,
             "repeat_90": repeat,
-            "noisy": drift > MAX_DRIFT or repeat > MAX_REPEAT,
+            "disturbed": disturbed,
+            "noisy": drift > MAX_DRIFT or repeat > MAX_REPEAT or disturbed > MAX_DISTURBED,
             "fit_error": solution.error,
             "core": core,
             "versions": dict(runtime.versions),
@@ -261,12 +278,26 @@ def certify(
         phase=f"certificate {table.sha256[:12]}{salt}",
         make_gauge=make_gauge,
     )
-    reference_s = float(table.conditions["reference_s"])
+    reference_s = reference_seconds(table, runtime, visits)
     measured = tuple(
         whole(architecture, price(architecture), job, reference_s, gauge.quantile)
         for architecture, job in zip(drawn, visits, strict=True)
     )
     return Certificate(now(), table.sha256 + salt, measured)
+
+
+def reference_seconds(
+    table: BlockTable, runtime: Runtime, visits: Sequence[Sequence[Visit]]
+) -> float:
+    """Seconds of the reference by which ratios of a later session are multiplied.
+
+    A shared machine drifts from one session to the next, so there it is what the table says. A GPU
+    keeps its clocks, and what differs is where in memory the reference happens to lie (seen: 5 % in
+    fp32), so there it is what the session itself saw.
+    """
+    if runtime.effort.alternate:
+        return float(table.conditions["reference_s"])
+    return float(np.median([v.reference_s for job in visits for v in job]))
 
 
 def whole(
@@ -347,16 +378,21 @@ def _visit_networks(
         gauge = make_gauge(runtime)
         if visits is None and len(rounds) == 1:
             rounds.append(rng.permutation(len(jobs))[: gauge.repeated])
-        order = [(number, int(index)) for number, row in enumerate(rounds) for index in row]
-        for position, (number, index) in enumerate(order, start=1):
+        order = [(number, int(index), "") for number, row in enumerate(rounds) for index in row]
+        for position, (number, index, again) in enumerate(order, start=1):
             job = jobs[index]
-            key = f"{phase} {number} {'nothing' if job is None else job.id}"
+            key = f"{phase} {number}{again} {'nothing' if job is None else job.id}"
             timed = journal.get(key)
             if timed is None:
                 timed = gauge(runtime.prepare(job))
                 journal.add(key, timed)
                 made += 1
-            done[index].append(timed)
+            if not again:
+                done[index].append(timed)
+                if timed.disturbed:
+                    order.append((number, index, " again"))  # Perhaps it is quieter then.
+            elif not timed.disturbed:
+                done[index][number] = timed
             if progress is not None:
                 each = (time.monotonic() - start) / max(made, 1)
                 progress(position, len(order), each * (len(order) - position))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import lru_cache
 
 from hw_profiles.onnx_builder import Emitter, GraphBuilder
 from hw_profiles.onnx_indexing import INDEXING_EMITTERS
@@ -28,9 +29,12 @@ def emit(graph: GraphBuilder, operation: Operation) -> None:
             f"Only `real` of a complex tensor can be written as ONNX; got `{operation.name}`."
         )
     try:
-        inspect.signature(emitter).bind(graph, operation, *operation.args, **operation.kwargs)
+        _signature(emitter).bind(graph, operation, *operation.args, **operation.kwargs)
     except TypeError as error:
         raise ValueError(
             f"This call of `{operation.name}` cannot be written as ONNX: {error}."
         ) from error
     emitter(graph, operation, *operation.args, **operation.kwargs)
+
+
+_signature = lru_cache(inspect.signature)  # Slow, and asked for at every operation.

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["OnnxRuntimeCpu", "session", "session_options"]
 
+KEPT_BYTES = 512 * 2**20
+"""Models kept for the next session of the same network, which is made twice at least."""
+
 
 def session(model: bytes, threads: int = 1) -> Any:
     """An ONNX Runtime CPU session: sequential, every graph optimisation, a fixed thread count.
@@ -57,6 +60,13 @@ class OnnxRuntimeCpu(CpuRuntime):
     name = "onnxruntime"
     dtypes = ("fp32", "int8")
 
+    def __init__(
+        self, dtype: str = "fp32", batch: int = 1, threads: int = 1, training: bool = False
+    ) -> None:
+        super().__init__(dtype, batch, threads, training)
+        self._kept: dict[str, tuple[bytes, dict[str, Any]]] = {}
+        self._kept_bytes = 0
+
     @property
     def version(self) -> str:
         """Version of the package."""
@@ -68,8 +78,15 @@ class OnnxRuntimeCpu(CpuRuntime):
         Raises:
             ValueError: There are more threads than cores.
         """
-        model, feed = model_and_input(architecture, self.setting)
-        run = session(model.SerializeToString(), self.setting.threads).run
+        key = "" if architecture is None else architecture.id
+        if key not in self._kept:
+            model, feed = model_and_input(architecture, self.setting)
+            self._kept[key] = model.SerializeToString(), feed
+            self._kept_bytes += len(self._kept[key][0])
+        data, feed = self._kept[key]
+        if self._kept_bytes > KEPT_BYTES:
+            self._kept_bytes -= len(self._kept.pop(key)[0])
+        run = session(data, self.setting.threads).run
 
         def once() -> None:
             run(None, feed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -182,11 +182,18 @@ def plan_cover(
 def shortened(architecture: Architecture) -> Architecture:
     """The chain of an architecture's distinct blocks, each once.
 
+    A block keeps the single weights that are those of an earlier one (a head's that are the
+    embedding's), where its first use has them.
+
     Raises:
         ValueError: It is no chain, or its blocks do not follow each other without the repeats.
     """
-    if any(node.inputs != (i - 1,) or node.shared for i, node in enumerate(architecture)):
-        raise ValueError(f"`also` must hold chains; {architecture.id} is none.")
+    for position, node in enumerate(architecture):
+        if node.inputs != (position - 1,):
+            raise ValueError(
+                f"`also` must hold chains; {architecture.id} is none: its node {position} reads "
+                f"{node.inputs} rather than {position - 1} alone."
+            )
     blocks = list(dict.fromkeys(architecture.blocks))
     puts_out = {block: after.input_shapes for block, after in pairwise(architecture.blocks)}
     for block, after in pairwise(blocks):
@@ -196,7 +203,16 @@ def shortened(architecture: Architecture) -> Architecture:
                 f"{architecture.id} {after} reads {after.input_shapes}, and {block} puts out "
                 f"{puts_out[block]}."
             )
-    return Architecture(architecture.space, {}, chain(blocks))
+    nodes: list[Node] = []
+    for node in chain(blocks):
+        shared = []
+        for own, source, there in architecture.nodes[architecture.blocks.index(node.block)].shared:
+            at = blocks.index(architecture.blocks[source])
+            # The first use of the source's block may itself have the weight of another.
+            held = (item[1:] for item in nodes[at].shared if item[0] == there)
+            shared.append((own, *next(held, (at, there))))
+        nodes.append(replace(node, shared=tuple(shared)))
+    return Architecture(architecture.space, {}, tuple(nodes))
 
 
 def with_copies(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hw_profiles.device import Device
-from hw_profiles.files import read_json, write_json
+from hw_profiles.files import canonical_json, read_json, sha256_of, write_json
 from hw_profiles.table import BlockTable
 from search_spaces import Block, CorruptFileError, UnknownNameError
 
@@ -138,15 +138,20 @@ class HardwareProfile:
             "notes": list(self.notes),
             "settings": list(self.order),
         }
-        write_json(self.folder / "profile.json", data)
+        write_json(self.folder / "profile.json", data | {"sha256": _checksums(data)})
 
     @classmethod
-    def load(cls, folder: Path) -> HardwareProfile:
+    def load(cls, folder: Path, *, edited: bool = False) -> HardwareProfile:
         """Reads a profile; its tables are read when they are asked for.
+
+        Args:
+            folder: Where its files are.
+            edited: Takes what was changed by hand since it was saved; :meth:`save` then seals it.
 
         Raises:
             FileNotFoundError: The folder has no ``profile.json``.
-            CorruptFileError: It is not what :meth:`save` wrote, or a constant is not in its unit.
+            CorruptFileError: It is not what :meth:`save` wrote, or a constant is not in its unit;
+                the message names the file and the constant or field.
         """
         path = folder / "profile.json"
         data: Any = read_json(path)
@@ -165,7 +170,7 @@ class HardwareProfile:
                         f"{CONSTANT_UNITS.get(name, 'known')}; got {constant.unit!r}."
                     )
             device = data["device"]
-            return cls(
+            profile = cls(
                 name=data["name"],
                 folder=folder,
                 device=None if device is None else Device(**device),
@@ -173,10 +178,40 @@ class HardwareProfile:
                 notes=tuple(data["notes"]),
                 order=tuple(data["settings"]),
             )
+            if not edited:
+                _check(path, data)
+            return profile
         except CorruptFileError:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise CorruptFileError(f"{path} is not a profile: {error!r}.") from error
+
+
+def _checksums(data: Mapping[str, Any]) -> dict[str, str]:
+    """Checksum of each field of a profile, and of each of its constants: a change has a name."""
+    parts = {f"field {key}": value for key, value in data.items() if key != "constants"}
+    parts |= {f"constant {name}": value for name, value in data["constants"].items()}
+    return {part: sha256_of(canonical_json(value)) for part, value in parts.items()}
+
+
+def _check(path: Path, data: Mapping[str, Any]) -> None:
+    """Refuses a profile of which something is not as it was saved.
+
+    Raises:
+        CorruptFileError: The message names what, and how a change that was meant is kept.
+    """
+    given = data.get("sha256")
+    found = _checksums({key: value for key, value in data.items() if key != "sha256"})
+    if given is None:
+        what = f"{path} has no checksum"
+    elif changed := [part for part in (found | given) if found.get(part) != given.get(part)]:
+        what = f"{path}, {', '.join(changed)}: wrong checksum, changed since it was saved"
+    else:
+        return
+    raise CorruptFileError(
+        f"{what}. Restore the file; or if what it says is meant, seal it in Python with "
+        f"`HardwareProfile.load(Path({str(path.parent)!r}), edited=True).save()`."
+    )
 
 
 def _date(table: BlockTable) -> str:

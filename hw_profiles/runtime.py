@@ -42,6 +42,8 @@ class Effort:
         alternate: Whether a network and the reference run in turn, run for run, as they must where
             the machine drifts in between. Where it does not, each runs by itself, since on a GPU
             the other one pushes it out of the caches.
+        patience: Seconds that may be spent on waiting for quiet moments for each second of work, on
+            machines that others share.
     """
 
     visits: int
@@ -49,6 +51,7 @@ class Effort:
     max_runs: int
     seconds: float
     alternate: bool = True
+    patience: float = 0.0
 
 
 Run = Callable[[], None]

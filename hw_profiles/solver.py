@@ -76,6 +76,7 @@ def solve(
     noise: float,
     weight_bytes: NDArray[np.float64] | None = None,
     tensors: NDArray[np.float64] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Solution:
     """Solves for the values of blocks.
 
@@ -88,10 +89,12 @@ def solve(
         noise: Relative standard deviation of an observation.
         weight_bytes: Bytes of the weights of each network: ``[networks]``.
         tensors: Large weight tensors that each reads: ``[networks]``.
+        weights: ``noise`` over the noise of each network: ``[networks]``; all 1 when absent.
     """
     main = next(iter(observed.values()))
     prior, nothing = _prior(design, main, features, types), np.zeros(len(main))
-    fit, cache = _fit(design, main, prior, noise, nothing), None
+    unit = main if weights is None else main / weights
+    fit, cache = _fit(design, main, unit, prior, noise, nothing), None
     if weight_bytes is not None and tensors is not None and len(main) > CACHE_ROWS * len(prior):
         found = _cache(fit, noise, weight_bytes, tensors)
         if found is not None:
@@ -105,6 +108,7 @@ def solve(
 def _fit(
     design: NDArray[np.float64],
     main: NDArray[np.float64],
+    unit: NDArray[np.float64],
     prior: NDArray[np.float64],
     noise: float,
     column: NDArray[np.float64],
@@ -112,7 +116,7 @@ def _fit(
     """The posterior from a prior, which becomes the next prior while more than noise is left."""
     sigma, before = max(noise, NOISE_FLOOR), np.inf
     for _ in range(ROUNDS):
-        posterior = _Posterior(design, main, prior, sigma, column)
+        posterior = _Posterior(design, main, unit, prior, sigma, column)
         left = posterior.left
         if left <= sigma or left > (1 - GAIN) * before:
             break
@@ -136,13 +140,14 @@ def _cache(
     if best is None:
         return None
     low, high, column = best
-    again = _fit(fit.design, fit.main, fit.prior, noise, column)
+    again = _fit(fit.design, fit.main, fit.unit, fit.prior, noise, column)
     per_tensor = again.of(fit.main)[1]
     return (again, CacheModel(low, high, per_tensor)) if per_tensor > 0 else None
 
 
 class _Posterior:
-    """Unknowns are relative departures from the prior; equations are relative to the main value.
+    """Unknowns are relative departures from the prior; each equation is in a unit of its own, the
+    main value of the network, or more where that is less certain.
 
     One more unknown, the coefficient of a column, has a flat prior; without a column it is 0.
     """
@@ -151,14 +156,15 @@ class _Posterior:
         self,
         design: NDArray[np.float64],
         main: NDArray[np.float64],
+        unit: NDArray[np.float64],
         prior: NDArray[np.float64],
         sigma: float,
         column: NDArray[np.float64],
     ) -> None:
-        self.design, self.main, self.prior, self.sigma = design, main, prior, sigma
-        self.column = column
-        self._scale = float(np.max(np.abs(column / main))) or 1.0
-        self.rows = np.column_stack([design * prior, column / self._scale]) / main[:, None]
+        self.design, self.main, self.unit, self.prior = design, main, unit, prior
+        self.sigma, self.column = sigma, column
+        self._scale = float(np.max(np.abs(column / unit))) or 1.0
+        self.rows = np.column_stack([design * prior, column / self._scale]) / unit[:, None]
         certain = np.full(len(prior) + 1, 1 / PRIOR_SPREAD**2)
         certain[-1] = 1e-6 if column.any() else 1.0
         precision = self.rows.T @ self.rows / sigma**2 + np.diag(certain)
@@ -166,7 +172,7 @@ class _Posterior:
 
     def of(self, value: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
         """Values of the overhead and the blocks for those of the networks, and the coefficient."""
-        residual = (value - self.design @ self.prior) / self.main
+        residual = (value - self.design @ self.prior) / self.unit
         departure = self.covariance @ (self.rows.T @ residual) / self.sigma**2
         return self.prior * (1 + departure[:-1]), float(departure[-1]) / self._scale
 
@@ -174,8 +180,8 @@ class _Posterior:
     def left(self) -> float:
         """What the solution leaves of the main value: root of the mean square, relative."""
         values, coefficient = self.of(self.main)
-        residual = (self.design @ values + coefficient * self.column) / self.main - 1
-        return float(np.sqrt(np.mean(residual**2)))
+        residual = (self.design @ values + coefficient * self.column - self.main) / self.unit
+        return self._mean_square_root(residual)
 
     def with_column(self, column: NDArray[np.float64]) -> tuple[float, float]:
         """The coefficient and what is left if there were this column, by eliminating the blocks."""
@@ -186,11 +192,16 @@ class _Posterior:
             )
             return rest
 
-        residual = unexplained(1 - self.design @ self.prior / self.main)
-        own = unexplained(column / self.main)
-        norm = float(column / self.main @ own)
-        coefficient = float(column / self.main @ residual) / norm if norm > 0 else 0.0
-        return coefficient, float(np.sqrt(np.mean((residual - coefficient * own) ** 2)))
+        residual = unexplained((self.main - self.design @ self.prior) / self.unit)
+        own = unexplained(column / self.unit)
+        norm = float(column / self.unit @ own)
+        coefficient = float(column / self.unit @ residual) / norm if norm > 0 else 0.0
+        return coefficient, self._mean_square_root(residual - coefficient * own)
+
+    def _mean_square_root(self, residual: NDArray[np.float64]) -> float:
+        """Of a relative residual, each network as it weighs."""
+        weights = self.main / self.unit
+        return float(np.sqrt(np.sum(residual**2) / np.sum(weights**2)))
 
     @property
     def spread(self) -> NDArray[np.float64]:

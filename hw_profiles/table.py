@@ -83,6 +83,7 @@ class BlockTable:
         spaces: The spaces that it was measured over, as :mod:`search_spaces.space_fields` has them.
         certificate: How wrong its sums are on networks that it was not fitted to.
         model: What predicts the blocks that it does not hold, as JSON.
+        path: The file that it was read from; ``None`` where it was made here.
     """
 
     quantity: str
@@ -97,6 +98,7 @@ class BlockTable:
     spaces: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
     certificate: Certificate | None = field(default=None, compare=False)
     model: Mapping[str, Any] | None = field(default=None, compare=False)
+    path: Path | None = field(default=None, compare=False)
 
     def __getitem__(self, block: Block) -> Entry:
         key = block_key(block)
@@ -211,6 +213,7 @@ class BlockTable:
                 cache=None if body["cache"] is None else CacheModel(**body["cache"]),
                 certificate=Certificate.from_json(certificate) if certificate else None,
                 model=data["model"],
+                path=path,
             )
         except CorruptFileError:
             raise

@@ -3,11 +3,18 @@
 Absolute times drift by a quarter within seconds on a busy host; the ratio to a fixed network timed
 run for run in turn does not. So every network is timed in turn with the same reference, and its
 seconds are that ratio times the reference's median over the whole session.
+
+That is not enough where another machine runs on the other thread of the same core: then the
+reference takes nearly twice as long and a network half as long again, each by a share of its own
+(seen: such states change every few to some hundred milliseconds). So on a CPU only the runs beside
+a quiet reference count, and a visit waits for such moments within limits.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +39,7 @@ __all__ = [
     "CPU_EFFORT",
     "REFERENCES",
     "Clock",
+    "Quiet",
     "Visit",
     "in_turn",
     "on_one_core",
@@ -104,7 +112,7 @@ Load on a shared host slows matrix products and convolutions by different shares
 there is one network of each. They never change.
 """
 
-CPU_EFFORT = Effort(visits=2, min_runs=12, max_runs=60, seconds=0.02)
+CPU_EFFORT = Effort(visits=2, min_runs=12, max_runs=60, seconds=0.02, patience=0.5)
 """What CPU runtimes take, on machines that other work shares."""
 
 
@@ -120,6 +128,11 @@ def prepare_reference(runtime: Runtime) -> Run:
 
 
 WARM_WINDOW, WARM_WINDOWS, WARM_AGREE = 4, 6, 1.1
+QUIET_QUANTILE, QUIET_SLOWER, QUIET_SEEN = 0.05, 1.2, 200
+FREE_WAIT_S, LONGEST_WAIT_S = 2.0, 1.0
+"""Seconds that may be waited before any work, and at most for one network."""
+POLL = 8
+"""Runs of the reference that tell whether it is quiet now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +141,23 @@ class Visit:
 
     Attributes:
         runs_s: Seconds of each of its runs.
-        reference_s: The reference's 10 % quantile in seconds.
+        reference_s: The reference's 10 % quantile in seconds, over the rounds that count.
+        quiet_s: Seconds of the runs that count, those beside a quiet reference; none where there
+            were too few, and then all count. ``None`` where nobody looked.
     """
 
     runs_s: tuple[float, ...]
     reference_s: float
+    quiet_s: tuple[float, ...] | None = None
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether other work on the machine may have slowed the network and the reference apart."""
+        return self.quiet_s == ()
 
     def ratio(self, quantile: float) -> float:
-        """A quantile of the runs over the reference's 10 % quantile."""
-        return float(np.quantile(self.runs_s, quantile)) / self.reference_s
+        """A quantile of the runs that count over the reference's 10 % quantile."""
+        return float(np.quantile(self.quiet_s or self.runs_s, quantile)) / self.reference_s
 
     @property
     def n(self) -> int:
@@ -144,7 +165,55 @@ class Visit:
         return len(self.runs_s)
 
 
-def visit(run: Run, reference: Run, runtime: Runtime, effort: Effort | None = None) -> Visit:
+class Quiet:
+    """What an undisturbed reference takes, by what was seen lately, and how long to wait for that.
+
+    Args:
+        patience: Seconds that may be waited for each second of other work.
+        clock: Says how much time went by.
+    """
+
+    def __init__(self, patience: float = 0.0, clock: Clock = time.monotonic) -> None:
+        self._patience, self._clock = patience, clock
+        self._seen: deque[float] = deque(maxlen=QUIET_SEEN)
+        self._start, self._waited_s = clock(), 0.0
+
+    def add(self, reference_s: float) -> None:
+        """Adds a low quantile of runs of the reference."""
+        self._seen.append(reference_s)
+
+    @property
+    def limit_s(self) -> float:
+        """A fifth above the 5 % quantile of what was seen."""
+        if not self._seen:
+            return float("inf")
+        return QUIET_SLOWER * float(np.quantile(self._seen, QUIET_QUANTILE))
+
+    def rounds(self, reference_s: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether the reference was quiet in each round and in the one after it."""
+        quiet: NDArray[np.bool_] = reference_s <= self.limit_s
+        quiet[:-1] &= quiet[1:]
+        return quiet
+
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[], bool]]:
+        """Yields what says whether there is still time to wait."""
+        start = self._clock()
+        worked_s = start - self._start - self._waited_s
+        left_s = min(FREE_WAIT_S + self._patience * worked_s - self._waited_s, LONGEST_WAIT_S)
+        try:
+            yield lambda: self._clock() - start < left_s
+        finally:
+            self._waited_s += self._clock() - start
+
+
+def visit(
+    run: Run,
+    reference: Run,
+    runtime: Runtime,
+    effort: Effort | None = None,
+    quiet: Quiet | None = None,
+) -> Visit:
     """Times a network in turn with the reference.
 
     Args:
@@ -152,6 +221,8 @@ def visit(run: Run, reference: Run, runtime: Runtime, effort: Effort | None = No
         reference: The reference network, prepared by the same runtime.
         runtime: Times them.
         effort: How long; the runtime's own when absent.
+        quiet: What a quiet reference takes, where the two alternate; learns from this visit. All
+            runs count when absent.
     """
     effort = effort or runtime.effort
     previous = float("inf")
@@ -162,13 +233,41 @@ def visit(run: Run, reference: Run, runtime: Runtime, effort: Effort | None = No
         previous = window
     pair = window + float(np.median(runtime.time([reference], WARM_WINDOW)))
     n = int(np.clip(effort.seconds / max(pair, 1e-9), effort.min_runs, effort.max_runs))
-    if effort.alternate:
-        # Of two runs the second is timed: the first finds the other network's data in the caches,
-        # and the larger that network, the slower it is (seen: the reference by half and more).
-        _, others, _, own = runtime.time([reference, reference, run, run], n).T
-    else:
+    if not effort.alternate:
         others, own = runtime.time([reference], n)[:, 0], runtime.time([run], n)[:, 0]
-    return Visit(tuple(map(float, own)), float(np.quantile(others, 0.1)))
+        return Visit(tuple(map(float, own)), float(np.quantile(others, 0.1)))
+    rounds = _rounds(run, reference, runtime, n)
+    if quiet is None:
+        return _visit(rounds, rounds)
+    quiet.add(float(np.quantile(rounds[:, 0], 0.1)))
+    counted = rounds[quiet.rounds(rounds[:, 0])]
+    with quiet.waiting() as patient:
+        while len(counted) < effort.min_runs and patient():
+            if np.median(runtime.time([reference], POLL)) > quiet.limit_s:
+                continue
+            more = _rounds(run, reference, runtime, effort.min_runs)
+            rounds = np.concatenate([rounds, more])
+            counted = np.concatenate([counted, more[quiet.rounds(more[:, 0])]])
+    enough = len(counted) >= effort.min_runs / 2
+    return _visit(rounds, counted if enough else rounds, quiet=enough)
+
+
+def _rounds(run: Run, reference: Run, runtime: Runtime, n: int) -> NDArray[np.float64]:
+    """Seconds of the reference and of the network in turn: ``[n, 2]``."""
+    # Of two runs the second is timed: the first finds the other network's data in the caches,
+    # and the larger that network, the slower it is (seen: the reference by half and more).
+    return runtime.time([reference, reference, run, run], n)[:, 1::2]
+
+
+def _visit(
+    rounds: NDArray[np.float64], counted: NDArray[np.float64], quiet: bool | None = None
+) -> Visit:
+    runs_s, counted_s = (tuple(map(float, part[:, 1])) for part in (rounds, counted))
+    return Visit(
+        runs_s,
+        float(np.quantile(counted[:, 0], 0.1)),
+        None if quiet is None else counted_s if quiet else (),
+    )
 
 
 def in_turn(runs: Sequence[Run], rounds: int, clock: Clock) -> NDArray[np.float64]:

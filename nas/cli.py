@@ -22,6 +22,15 @@ EPILOG = """exit status: 0 done, 1 internal error, 2 usage or configuration,
 130 interrupted (saved; the line that goes on is printed)"""
 
 
+IMPORTS = "import_commands"
+IMPORT = """Make a profile of measurements that others published: a table with a row for each
+architecture, columns that describe it, and its measured latency. A regression is fitted to the
+rows and certified by cross-validation, each architecture predicted without its own rows. `hwnas
+profile list` and `show` print that certificate; `hwnas profile predict` prices other values of the
+same columns, within what was measured. Rows of such a table are no blocks, so architectures of
+hwnas are not priced with it."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     parser = _parser()
@@ -151,8 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     profile = commands.add_parser("profile", help="Measure, show and validate hardware profiles.")
     actions = profile.add_subparsers(title="actions", metavar="ACTION", required=True)
 
-    def action(name: str, text: str) -> Any:
-        return command(name, text, f"profile_{name}", actions, "profile_commands")
+    def action(name: str, text: str, module: str = "profile_commands") -> Any:
+        return command(name, text, f"profile_{name}", actions, module)
 
     measure = action("measure", "Measure and certify a table of this machine for a space.")
     measure.add_argument("experiment", nargs="?", metavar="EXPERIMENT.toml", help="its space")
@@ -189,7 +198,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     measure.add_argument("--set", action="append", default=[], metavar="A.B=C")
     measure.add_argument("--out", metavar="FOLDER", help="profile folder (default: local)")
-    _json(action("list", "List the profiles, their settings and certificates."))
+    _import(action("import", "Make a profile of measurements that others published.", IMPORTS))
+    listed = action("list", "List the profiles, their settings and certificates.")
+    listed.add_argument(
+        "profiles", nargs="*", metavar="PROFILE", help="only these, by name or folder"
+    )
+    _json(listed)
     show = action("show", "Show a profile: device, constants, tables and certificates.")
     _profile(show)
     show.add_argument("--entries", action="store_true", help="every block too")
@@ -206,9 +220,60 @@ def _parser() -> argparse.ArgumentParser:
     _quantity(validate)
     _json(validate)
 
+    predict = action("predict", "Price a configuration with imported measurements.", IMPORTS)
+    predict.description += (
+        " It is of the imported table's own columns; architectures of hwnas are priced with tables"
+        " of blocks (`hwnas cost --profile`)."
+    )
+    _profile(predict)
+    predict.add_argument(
+        "values", nargs="*", metavar="FEATURE=VALUE", help="of one architecture, every feature"
+    )
+    predict.add_argument("--table", metavar="FILE", help="every row of a table instead")
+    _json(predict)
+
     doctor = command("doctor", "Say what here would spoil a measurement or a search.", "doctor")
     _json(doctor)
     return parser
+
+
+def _import(parser: argparse.ArgumentParser) -> None:
+    parser.description = IMPORT
+    parser.add_argument("table", metavar="TABLE", help="a .csv, .csv.gz, .npz or .json file")
+    parser.add_argument(
+        "--latency", metavar="COLUMN:UNIT", help="measured latencies and their unit: s, ms, us, ns"
+    )
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN",
+        help="columns that describe an architecture; COLUMN:name for names that are numbers, "
+        "COLUMN:list for lists such as 4,8,8",
+    )
+    parser.add_argument(
+        "--where",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only rows with these values, such as one device of several",
+    )
+    parser.add_argument(
+        "--in-order",
+        action="store_true",
+        help="rows stand in the order of their measurement: a throttled device is told from the "
+        "architectures",
+    )
+    parser.add_argument(
+        "--folds", type=int, default=5, metavar="N", help="of the cross-validation (default: 5)"
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="profile folder (default: one that list finds by itself)"
+    )
+    parser.add_argument("--setting", metavar="NAME", help="its name there (default: the table's)")
+    _json(parser)
 
 
 def _profile(parser: argparse.ArgumentParser) -> None:

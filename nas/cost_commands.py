@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -47,7 +46,7 @@ def cost(options: Namespace) -> int:
     from hw_profiles.store import Store
     from nas.indicators import indicator
     from nas.pricer import Pricer, paper_gflops
-    from nas.rendering import print_indicators
+    from nas.rendering import print_indicators, print_json
 
     if options.batch_size is not None and options.batch_size < 1:
         raise ExperimentError(f"`--batch-size` must be at least 1; got {options.batch_size}.")
@@ -59,6 +58,8 @@ def cost(options: Namespace) -> int:
     devices, why_none = _devices(options.profile, subject, store)
     try:
         values = Pricer(subject.counts, subject.training, devices).price(architecture)
+    except CorruptFileError:  # Of a table, which it names.
+        raise
     except (ValueError, KeyError) as error:
         if not Path(options.architecture).is_file():
             raise
@@ -77,18 +78,14 @@ def cost(options: Namespace) -> int:
             }
             for name, value in values.items()
         }
-        print(
-            json.dumps(
-                {
-                    "id": architecture.id,
-                    "architecture": architecture.to_json(),
-                    "indicators": indicators | _bubbles_json(bubbles),
-                    "unavailable": _unavailable(devices),
-                    "paper_gflops": paper_gflops(values),
-                },
-                indent=1,
-                allow_nan=False,
-            )
+        print_json(
+            {
+                "id": architecture.id,
+                "architecture": architecture.to_json(),
+                "indicators": indicators | _bubbles_json(bubbles),
+                "unavailable": _unavailable(devices),
+                "paper_gflops": paper_gflops(values),
+            }
         )
         return 0
     print(f"{architecture.id}, space {architecture.space}, {len(architecture)} blocks")
@@ -224,7 +221,7 @@ def footprint(options: Namespace) -> int:
     from nas.architectures import named_architecture
     from nas.indicators import check_place, split_place
     from nas.lifetimes import Lifetime, break_evens, make_tariff
-    from nas.rendering import print_lifetimes
+    from nas.rendering import print_json, print_lifetimes
 
     store = Store()
     check_place(options.profile)
@@ -257,7 +254,7 @@ def footprint(options: Namespace) -> int:
             "models": [lifetime.to_json() for lifetime in lifetimes],
             "break_even": {name: asdict(item) for name, item in found.items()},
         }
-        print(json.dumps(data, indent=1, allow_nan=False))
+        print_json(data)
         return 0
     print_lifetimes(lifetimes, tariff, found)
     return 0

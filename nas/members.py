@@ -67,7 +67,7 @@ def measure_members(
         config: How it was made.
         report: Told how far it is.
     """
-    from hw_profiles.measurement import time_networks, whole
+    from hw_profiles.measurement import reference_seconds, time_networks, whole
 
     runtime = config.make_runtime()
     with report.bar("Measuring members") as bar:
@@ -78,7 +78,7 @@ def measure_members(
             progress=lambda done, total, left: bar(done, total),
         )
     latency = f"latency_s@{LOCAL}"
-    reference_s = float(table.conditions["reference_s"])
+    reference_s = reference_seconds(table, runtime, visits)
     measured, known = [], []
     for member, pair in zip(members, visits, strict=True):
         predicted = member.indicators[latency].value

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nas.splits import Dataset
     from search_spaces import Architecture, SearchSpace, UnionSpace
 
-__all__ = ["profile_list", "profile_measure", "profile_show", "profile_validate"]
+__all__ = ["find_profile", "profile_list", "profile_measure", "profile_show", "profile_validate"]
 
 
 def profile_measure(options: Namespace) -> int:
@@ -180,6 +180,7 @@ def _check_target(store: Store, runtime: Runtime, of: str, space: SearchSpace) -
     from hw_profiles import BlockTable
     from hw_profiles.errors import ForeignTableError
     from hw_profiles.profile import HardwareProfile
+    from nas.imports import imports_of
 
     about = store.local / "profile.json"
     profile = HardwareProfile.load(store.local) if about.exists() else None
@@ -189,6 +190,11 @@ def _check_target(store: Store, runtime: Runtime, of: str, space: SearchSpace) -
             raise ForeignTableError(
                 f"Profile {profile.name}", differing, "Give another folder with --out."
             )
+    if profile is not None and imports_of(profile):
+        raise ExperimentError(
+            f"{store.local} holds published measurements of another device; give another folder "
+            "with --out."
+        )
     path = store.table_path(runtime.setting, of, space)
     if path.exists():
         BlockTable.load(path).check_made_on(
@@ -201,15 +207,20 @@ def _check_target(store: Store, runtime: Runtime, of: str, space: SearchSpace) -
 def profile_list(options: Namespace) -> int:
     """``hwnas profile list``."""
     from hw_profiles.store import Store
+    from nas.imports import import_item, imports_of
     from nas.profile_views import print_settings, setting_item
 
     store = Store()
-    found = [
-        setting_item(profile.name, setting, tables)
-        for profile in map(store.profile, store.profile_names)
-        for setting in profile.settings
-        if (tables := profile.tables(setting))
-    ]
+    named = [find_profile(text, store)[0] for text in options.profiles]
+    kept = [find_profile(name, store)[0] for name in (*store.profile_names, *_kept(store))]
+    found = []
+    for profile in named or kept:
+        found += [
+            setting_item(profile.name, setting, tables)
+            for setting in profile.settings
+            if (tables := profile.tables(setting))
+        ]
+        found += [import_item(profile.name, *item) for item in imports_of(profile).items()]
     if options.json:
         _print_json(found)
     elif found:
@@ -222,10 +233,24 @@ def profile_list(options: Namespace) -> int:
 def profile_show(options: Namespace) -> int:
     """``hwnas profile show``."""
     from hw_profiles.store import Store
+    from nas.imports import import_item, imports_of, print_imports
     from nas.profile_views import print_profile, print_table, profile_item
 
-    profile, settings = _find(options.profile, Store())
+    profile, settings = find_profile(options.profile, Store())
     tables = [table for name in settings for table in profile.tables(name)]
+    imports = [item for item in imports_of(profile).items() if item[0] in settings]
+    if imports and not tables:
+        if options.plot is not None or options.entries:
+            raise ExperimentError(
+                f"`--plot` and `--entries` are of tables, and {profile.name} holds published "
+                "measurements; leave them out."
+            )
+        if options.json:
+            _print_json([import_item(profile.name, *item) for item in imports])
+        else:
+            print(f"{profile.name}: published measurements")
+            print_imports(imports)
+        return 0
     if not tables:
         raise FileNotFoundError(
             f"The profile {profile.name} has no table yet. Make one with `hwnas profile measure "
@@ -246,6 +271,7 @@ def profile_validate(options: Namespace) -> int:
     """``hwnas profile validate``."""
     from hw_profiles.quantity import quantity
     from hw_profiles.store import Store
+    from nas.imports import imports_of
     from nas.profile_views import findings_item, print_findings
     from nas.repetition import Repetition
 
@@ -253,8 +279,13 @@ def profile_validate(options: Namespace) -> int:
         raise ExperimentError(f"`--networks` must be at least 2; got {options.networks}.")
     store, report = Store(), Reporter()
     of = quantity(options.quantity).name
-    profile, settings = _find(options.profile, store)
+    profile, settings = find_profile(options.profile, store)
     tables = profile.tables(settings[0], of) if settings else ()
+    if not tables and imports_of(profile):
+        raise ExperimentError(
+            f"The profile {profile.name} holds published measurements, which cannot be repeated "
+            "here; `hwnas profile show` prints their cross-validated certificate."
+        )
     if not tables:
         raise FileNotFoundError(
             f"The profile {profile.name} has no table of {of}"
@@ -281,22 +312,36 @@ def profile_validate(options: Namespace) -> int:
     return 0
 
 
-def _find(text: str, store: Store) -> tuple[HardwareProfile, tuple[str, ...]]:
+def find_profile(text: str, store: Store) -> tuple[HardwareProfile, tuple[str, ...]]:
     """A profile, and its settings: the one that is named after the colon, or all.
 
     Args:
         text: ``"PROFILE"`` or ``"PROFILE:SETTING"``; a profile may be a folder too.
-        store: Where ``local`` is.
+        store: Where ``local`` is, and what was imported without another folder.
+
+    Raises:
+        UnknownNameError: There is no such profile or setting.
+        CorruptFileError: It cannot be read.
     """
     from hw_profiles.profile import HardwareProfile
+    from search_spaces import UnknownNameError
 
     name, colon, setting = text.partition(":")
-    folder = Path(name)
-    if name not in store.profile_names and (folder / "profile.json").is_file():
-        profile = HardwareProfile.load(folder)
-    else:
+    if name in store.profile_names:
         profile = store.profile(name)
+    elif (Path(name) / "profile.json").is_file():
+        profile = HardwareProfile.load(Path(name))
+    elif name in (kept := _kept(store)):
+        profile = HardwareProfile.load(kept[name])
+    else:
+        raise UnknownNameError("profile", name, (*store.profile_names, *kept))
     return profile, (profile.setting(setting),) if colon else profile.settings
+
+
+def _kept(store: Store) -> dict[str, Path]:
+    """Folders of the profiles beside ``local``, where imported ones go, by name."""
+    paths = sorted((store.root / "profiles").glob("*/profile.json"))
+    return {p.parent.name: p.parent for p in paths if p.parent.name not in store.profile_names}
 
 
 def _plot(tables: Sequence[BlockTable], setting: str, of: str, path: Path) -> None:

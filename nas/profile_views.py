@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from hw_profiles import BlockTable, Certificate, Score
+from hw_profiles import BlockTable, Certificate
 from hw_profiles.profile import HardwareProfile
 from hw_profiles.quantity import quantity
 from hw_profiles.validity import Finding
 from nas.pricing import warn_of_table
 from nas.progress import Reporter
-from nas.rendering import print_certificate, print_rows
+from nas.rendering import print_certificate, print_rows, score_cells
 
 __all__ = [
     "findings_item",
@@ -183,24 +183,10 @@ def print_findings(table: BlockTable, findings: Sequence[Finding]) -> None:
         least = f"at least {finding.certified.within_10_low:.1%}"
         most = f"at most {finding.within_10_high:.1%}"
         verdict = "holds" if finding.holds else "no longer holds"
-        rows.append([finding.family, "certificate", *_cells(finding.certified), least, ""])
-        rows.append(["", "now", *_cells(finding.found), most, verdict])
+        rows.append([finding.family, "certificate", *score_cells(finding.certified), least, ""])
+        rows.append(["", "now", *score_cells(finding.found), most, verdict])
     headings = [
         "family", "", "networks", "bias", "MAPE", "within 5 %", "A/A", "within 10 %", "A/A", "tau",
         "A/A", "share within 10 %", "",
     ]  # fmt: skip
     print_rows(headings, rows, f"{table.name} on {table.device.name}")
-
-
-def _cells(score: Score) -> list[str]:
-    return [
-        str(score.n),
-        f"{score.bias:+.1%}",
-        f"{score.mape:.1%}",
-        f"{score.within_5:.1%}",
-        f"{score.aa_within_5:.1%}",
-        f"{score.within_10:.1%}",
-        f"{score.aa_within_10:.1%}",
-        f"{score.tau:.3f}",
-        f"{score.aa_tau:.3f}",
-    ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.cells import cell_len
@@ -28,10 +29,17 @@ if TYPE_CHECKING:
 __all__ = [
     "print_certificate",
     "print_indicators",
+    "print_json",
     "print_lifetimes",
     "print_pareto",
     "print_rows",
+    "score_cells",
 ]
+
+
+def print_json(data: Any) -> None:
+    """Prints what a command was asked for with ``--json``."""
+    print(json.dumps(data, indent=1, allow_nan=False))
 
 
 def _console(width: int) -> Console:
@@ -227,6 +235,18 @@ def _score_cells(score: Score | None, measured: Sequence[Measured]) -> list[str]
     predicted = [item.predicted for item in measured]
     first, second = zip(*(item.measured for item in measured), strict=True)
     means = [sum(item.measured) / 2 for item in measured]
+    *shares, aa_within_10, tau, aa_tau = score_cells(score)
+    return [
+        *shares,
+        f"{score.within_10_low:.1%}",
+        aa_within_10,
+        tau if _ranked(predicted, means) else "",
+        aa_tau if _ranked(first, second) else "",
+    ]
+
+
+def score_cells(score: Score) -> list[str]:
+    """Networks, bias, MAPE, and shares and tau each followed by A/A's."""
     return [
         str(score.n),
         f"{score.bias:+.1%}",
@@ -234,10 +254,9 @@ def _score_cells(score: Score | None, measured: Sequence[Measured]) -> list[str]
         f"{score.within_5:.1%}",
         f"{score.aa_within_5:.1%}",
         f"{score.within_10:.1%}",
-        f"{score.within_10_low:.1%}",
         f"{score.aa_within_10:.1%}",
-        f"{score.tau:.3f}" if _ranked(predicted, means) else "",
-        f"{score.aa_tau:.3f}" if _ranked(first, second) else "",
+        f"{score.tau:.3f}",
+        f"{score.aa_tau:.3f}",
     ]
 
 

@@ -10,6 +10,7 @@ are added to both.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -108,6 +109,7 @@ def fit_kernel(
         rounds: Steps of the optimiser at most, from each start.
     """
     from scipy.optimize import minimize
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
@@ -156,7 +158,10 @@ def fit_kernel(
     regressor = GaussianProcessRegressor(
         kernel, alpha=np.maximum(noise, 1e-10), optimizer=most_probable
     )
-    theta = regressor.fit(inputs[:, varies], targets).kernel_.theta
+    with warnings.catch_warnings():
+        # Values that a formula gives leave no noise, down to its bound.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        theta = regressor.fit(inputs[:, varies], targets).kernel_.theta
     amplitude, *fitted, white, linear = _floats(np.exp(theta))
     lengths[varies] = fitted
     return Kernel(offset, linear, amplitude, _floats(lengths), white)

@@ -2,8 +2,8 @@
 
 ``import_measurements("hat_latency.npz", "latency_total:ms", [...])`` fits a regression to the rows
 and certifies it by cross-validation: each row is predicted by a regression that was fitted without
-it. The rows are as others measured them, once each; so the certificate says how far predictions are
-from such measurements, their noise included.
+it, and without the other rows of its architecture. The rows are as others measured them; so the
+certificate says how far predictions are from such measurements, their noise included.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 FORMAT = "hwnas imported profile 1"
 
 FEWEST_ROWS = 30
-"""Rows that a certificate is worth making of, at least."""
+"""Architectures that a certificate is worth making of, at least."""
 USUAL = 0.05
 """A row was measured in the device's usual state where the rows around it are this near to it."""
 
@@ -247,7 +247,7 @@ def import_measurements(
     """A profile from a table of architectures and measured latencies.
 
     Args:
-        path: A ``.npz``, ``.csv`` or ``.csv.gz`` file.
+        path: A ``.npz``, ``.csv``, ``.csv.gz`` or ``.json`` file.
         latency: The column of latencies and its unit, as in ``"latency_total:ms"``; units are those
             of :data:`predictors.published_table.UNITS`.
         features: Columns that describe an architecture: numbers, lists of numbers, or names. What a
@@ -263,7 +263,7 @@ def import_measurements(
         FileNotFoundError: There is no such file.
         UnknownNameError: A column, unit or value is not known.
         CorruptFileError: The file cannot be read, or a cell holds nothing usable.
-        ValueError: A unit or the features are missing, or there are too few rows.
+        ValueError: A unit or the features are missing, or there are too few architectures.
     """
     path = Path(path)
     column, colon, unit = latency.rpartition(":")
@@ -281,12 +281,14 @@ def import_measurements(
         raise ValueError(
             f"`features` must name columns, each once, and not {column!r}; got {list(features)}."
         )
-    if len(table) < FEWEST_ROWS or not 2 <= folds <= len(table) // 2:
-        raise ValueError(
-            f"There must be at least {FEWEST_ROWS} rows, and from 2 folds to one of two rows; got "
-            f"{len(table)} rows and {folds} folds."
-        )
     inputs = _encode(codes, table.columns, len(table))
+    distinct, architecture = np.unique(inputs, axis=0, return_inverse=True)
+    n = len(distinct)
+    if n < FEWEST_ROWS or not 2 <= folds <= n // 2:
+        raise ValueError(
+            f"There must be rows of at least {FEWEST_ROWS} architectures, and `folds` from 2 to "
+            f"half as many as those; got {n} architectures in {len(table)} rows, and {folds} folds."
+        )
     order = np.array(table.rows, dtype=float) if in_order else None
     source = {
         "file": path.name,
@@ -296,7 +298,8 @@ def import_measurements(
         "where": dict(where or {}),
         "in_order": in_order,
     }
-    part = np.random.default_rng(seed).permutation(np.arange(len(table)) % folds)
+    # Rows of one architecture are left out together: the others would give it away.
+    part = np.random.default_rng(seed).permutation(np.arange(n) % folds)[architecture]
     predicted, drift = _left_out(inputs, seconds, order, part)
     usual = np.abs(drift) <= USUAL if in_order else None
     validation = CrossValidation(np.array(table.rows), part, predicted, seconds, usual)

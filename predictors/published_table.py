@@ -1,7 +1,8 @@
-"""Tables that others published: named columns of a ``.npz``, ``.csv`` or ``.csv.gz`` file.
+"""Tables that others published: named columns of a CSV (gzipped or not), NPZ or JSON file.
 
-A column holds numbers, lists of numbers (``"4,8,8"``, one number for each layer) or names. A cell
-that cannot be read is named with its row, the first below the header being row 1.
+JSON is an object for each row, or one object with a list for each column. A column holds numbers,
+lists of numbers (``"4,8,8"``, one number for each layer) or names. A cell that cannot be read is
+named with its row, the first below the header being row 1.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import csv
 import gzip
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hw_profiles.files import read_json
 from search_spaces import CorruptFileError, UnknownNameError
 
 __all__ = ["UNITS", "FeatureCode", "PublishedTable"]
@@ -61,8 +64,10 @@ class PublishedTable:
             columns = _read_npz(path)
         elif path.name.endswith((".csv", ".csv.gz")):
             columns = _read_csv(path)
+        elif path.name.endswith(".json"):
+            columns = _read_json(path)
         else:
-            raise ValueError(f"`path` must end in .npz, .csv or .csv.gz; got {path.name!r}.")
+            raise ValueError(f"`path` must end in .npz, .csv, .csv.gz or .json; got {path.name!r}.")
         lengths = {name: len(column) for name, column in columns.items()}
         if len(set(lengths.values())) != 1 or not max(lengths.values()):
             raise CorruptFileError(f"{path}: all columns must have the same rows; got {lengths}.")
@@ -247,8 +252,13 @@ def _read_csv(path: Path) -> dict[str, Sequence[Any]]:
     try:
         with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
             header, *rows = [row for row in csv.reader(file) if row]
-    except (gzip.BadGzipFile, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
+    except (OSError, EOFError, zlib.error, csv.Error, ValueError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
         raise CorruptFileError(f"{path} is not a CSV file with a header: {error}.") from error
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise CorruptFileError(f"{path}: its header has {twice[0]!r} more than once; rename one.")
     for number, row in enumerate(rows, start=1):
         if len(row) != len(header):
             raise CorruptFileError(
@@ -257,6 +267,24 @@ def _read_csv(path: Path) -> dict[str, Sequence[Any]]:
     if not rows:
         raise CorruptFileError(f"{path} has a header and no rows.")
     return dict(zip(header, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _read_json(path: Path) -> dict[str, Sequence[Any]]:
+    data = read_json(path)
+    if isinstance(data, Mapping) and data and all(isinstance(c, list) for c in data.values()):
+        return {str(name): cells for name, cells in data.items()}
+    if not isinstance(data, list) or not data or not all(isinstance(r, Mapping) for r in data):
+        raise CorruptFileError(
+            f"{path} must hold an object for each row, or an object with a list for each column."
+        )
+    names = list(data[0])
+    for number, row in enumerate(data, start=1):
+        if differing := sorted(set(names) ^ set(row)):
+            raise CorruptFileError(
+                f"{path}, row {number} must have the same columns as row 1; it differs in "
+                f"{differing}."
+            )
+    return {name: [row[name] for row in data] for name in names}
 
 
 def _plain(cell: Any) -> Any:

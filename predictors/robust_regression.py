@@ -38,6 +38,9 @@ TOLERANCE = 2.0
 """Standard deviations from which on a row weighs less than half."""
 NEIGHBOURS = 8
 """Rows before, and rows after, that tell the state of the device."""
+RIDGES, RIDGE_FOLDS = (1e-6, 1e-3, 1e-2, 1e-1), 5
+"""Penalties of the sum's prices, in units of the rows' weight, and in how many parts rows are left
+out to see which predicts them best."""
 LEAST_SUM = 0.5
 """Least value of the sum, in units of the 1 % quantile of the values."""
 JITTER = 1e-6
@@ -79,12 +82,13 @@ class RobustRegression:
             inputs: ``[n, inputs]``.
             values: Above 0: ``[n]``.
             order: When each row was measured, in any unit: ``[n]``. Drift is left in when absent.
-            seed: Of the choice of rows that the process stands on.
+            seed: Of the choice of rows that the process stands on, and of the parts.
         """
         mean, scale = inputs.mean(axis=0), inputs.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
         points = (inputs - mean) / scale
-        prices, least = _sum_of_inputs(points, values), LEAST_SUM * float(np.quantile(values, 0.01))
+        prices = _sum_of_inputs(points, values, seed)
+        least = LEAST_SUM * float(np.quantile(values, 0.01))
         logs = np.log(values / _sums(points, prices, least))
         center = float(np.median(logs))
         spread = max(_deviation(logs - center), 1e-4)
@@ -183,15 +187,29 @@ def drift_of(residuals: Array, order: Array, at: Array | None = None) -> Array:
     return drift
 
 
-def _sum_of_inputs(points: Array, values: Array) -> Array:
+def _sum_of_inputs(points: Array, values: Array, seed: int) -> Array:
     """Prices of 1 and of each input that give the values with the least relative error, rows that
     stray weighing less."""
+    part = np.random.default_rng(seed).permutation(np.arange(len(values)) % RIDGE_FOLDS)
+
+    def error(ridge: float) -> float:
+        """The median relative error of rows left out."""
+        errors = np.zeros(len(values))
+        for out in (part == position for position in range(RIDGE_FOLDS)):
+            prices = _penalised_sum(points[~out], values[~out], ridge)
+            errors[out] = np.abs((prices[0] + points[out] @ prices[1:]) / values[out] - 1)
+        return float(np.median(errors))
+
+    return _penalised_sum(points, values, min(RIDGES, key=error))
+
+
+def _penalised_sum(points: Array, values: Array, ridge: float) -> Array:
     design = np.column_stack([np.ones(len(points)), points])
-    ridge = JITTER * np.diag([0.0, *[1.0] * points.shape[1]])
+    penalty = ridge * np.diag([0.0, *[1.0] * points.shape[1]])
     trust = np.ones(len(values))
     for _ in range(SUM_ROUNDS):
         weight = trust / values**2
-        normal = (design.T * weight) @ design + weight.sum() * ridge
+        normal = (design.T * weight) @ design + weight.sum() * penalty
         prices: Array = np.linalg.solve(normal, design.T @ (weight * values))
         left = design @ prices / values - 1
         trust = 1 / (1 + (left / (TOLERANCE * _deviation(left) + JITTER)) ** 2)

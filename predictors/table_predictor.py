@@ -22,6 +22,7 @@ from predictors.block_model import BlockModel
 from search_spaces import (
     Architecture,
     Block,
+    CorruptFileError,
     CountTable,
     SearchSpace,
     block_from_key,
@@ -106,6 +107,7 @@ class TablePredictor:
 
         Raises:
             ValueError: A block is missing and too few are measured to predict it.
+            CorruptFileError: The table's model of such blocks cannot be used; the file is named.
         """
         network, known = self._network(architecture), self._by_id
         steps, guessed, prices = self._overhead, False, []
@@ -208,14 +210,27 @@ class TablePredictor:
 
     def _predict(self, block: Block) -> tuple[float, float]:
         """The value of a block that was not measured, and its 95 % half-width."""
-        predicted = self._model.predict([block], self._counts)
+        model = self._model
+        try:
+            predicted = model.predict([block], self._counts)
+        except ValueError as error:
+            if self.table.model is None:
+                raise
+            raise self._corrupt(error) from error  # It reads, but is of other blocks.
         return float(predicted.values[0]), float(predicted.high[0] - predicted.values[0])
 
     @cached_property
     def _model(self) -> BlockModel:
-        if self.table.model is not None:
+        if self.table.model is None:
+            return fit_model(self.table, self._counts)
+        try:
             return BlockModel.from_json(self.table.model)
-        return fit_model(self.table, self._counts)
+        except CorruptFileError as error:
+            raise self._corrupt(error) from error
+
+    def _corrupt(self, error: ValueError) -> CorruptFileError:
+        where = self.table.path or f"The table of {self.table.name}"
+        return CorruptFileError(f"{where}, model: {error}")
 
 
 def _steps(value: float) -> int:

@@ -75,8 +75,50 @@ PROFILED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "features": (256,),
         },
     ),
+    "resnet_224": (
+        "resnet",
+        _IMAGENET
+        | {
+            "stem": ("conv7x7_pool",),
+            "stem_width": (64,),
+            "strides": (1, 2, 2, 2),
+            "width": ((192, 256), (384, 512), (768, 1024), (1536, 2048)),
+            "depth": ((2, 3), (2, 3, 4), (3, 4, 6), (2, 3)),
+            "bottleneck_ratio": (0.25, 0.5),
+            "group_width": (0, 16),
+            "squeeze": (False, True),
+        },
+    ),
+    "swin_224": (
+        "swin",
+        _IMAGENET
+        | {
+            "stages": 4,
+            "patch_size": (4,),
+            "width": (64, 96, 128),
+            "depth": ((2,), (2,), (2, 4, 6, 8), (2,)),
+            "head_width": (32,),
+            "window": (7,),
+            "mlp_ratio": (2, 3, 4),
+        },
+    ),
+    "decoder_512": (
+        "decoder",
+        {
+            "vocabulary": (50_257,),
+            "context": (512,),
+            "depth": (2, 4, 6, 8, 12),
+            "width": (256, 512, 768, 1024),
+            "heads": (4, 8, 16),
+            "head_width": (64,),
+            "kv_heads": (0, 2),
+            "mlp_ratio": (2, 3, 4),
+            "tied": (True, False),
+        },
+    ),
 }
-"""Family and fields of each space by name: at 224 pixels for GPUs, at 96 for CPUs."""
+"""Family and fields of each space by name: at 224 pixels for GPUs, at 96 for CPUs, and
+language models over a context of 512."""
 
 
 def profiled_space(name: str) -> SearchSpace:

@@ -1,7 +1,7 @@
 """Plans: which networks are timed, and what they show."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -33,9 +33,11 @@ from search_spaces import (
     UnionSpace,
     ViTSpace,
     chain,
+    preset,
 )
 from search_spaces.decoder import DecoderSpace
 from search_spaces.decoding import decoding_step
+from search_spaces.network import Network
 
 
 def repeatable(block: Block, counts: CountTable) -> bool:
@@ -318,15 +320,61 @@ def test_shortened_has_each_block_once(vit: ViTSpace) -> None:
     assert shortened(shortened(network)) == shortened(network)
 
 
-def test_only_chains_are_shortened(decoder: DecoderSpace) -> None:
-    tied = next(
-        network
-        for network in map(decoder.decode, decoder.random_codes(20, np.random.default_rng(0)))
-        if network.nodes[-1].shared
+def test_only_chains_are_shortened() -> None:
+    network = Architecture("one network", {}, HOST)
+    said = rf"must hold chains; {network.id} is none: its node 2 reads \(0, 1\)"
+    with pytest.raises(ValueError, match=said):
+        shortened(network)
+
+
+def test_head_keeps_the_weight_of_the_embedding(counts: CountTable) -> None:
+    network = preset("gpt2_small")
+    embedding, attention, mlp, *_, head = network.nodes
+    assert len(network) == 26
+    short = shortened(network)
+    assert short.nodes[:3] == (embedding, attention, mlp)
+    assert short.nodes[3:] == (replace(head, inputs=(2,)),)
+    assert short.weight_of(3, "score.weight") == (0, "table")
+    assert shortened(short).nodes == short.nodes
+    # What is left is a network, and a table of other spaces may have its blocks.
+    check_wiring(short, counts)
+    with torch.device("meta"):
+        built = Network(short)
+    own = {counts[b].params for b in short.blocks}
+    table = 50_257 * 768
+    assert sum(p.numel() for p in built.parameters()) == sum(own) - table
+    plan = plan_measurement(ActivationSpace(), counts, whole=0, also=[network])
+    assert set(network.blocks) <= set(plan.blocks)
+    tied = [n for n in plan.networks if head.block in n.blocks]
+    assert [n.weight_of(len(n) - 1, "score.weight") for n in tied] == [(0, "table")] * 3
+
+
+def test_shared_weight_is_that_of_the_first_use() -> None:
+    """Of a chain ``a b a c``, the last node's weight is the second use's of ``a``."""
+    a, b, c = Dense(4, 4), TANH, RELU
+    first = ("weight", 0, "weight")
+    nodes = (
+        Node(a, (-1,)),
+        Node(b, (0,)),
+        Node(a, (1,)),
+        Node(c, (2,), shared=(("weight", 2, "weight"),)),
     )
-    for network in (Architecture("one network", {}, HOST), tied):
-        with pytest.raises(ValueError, match=f"must hold chains; {network.id} is none"):
-            shortened(network)
+    short = shortened(Architecture("dense", {}, nodes))
+    assert short.nodes == (Node(a, (-1,)), Node(b, (0,)), Node(c, (1,), shared=(first,)))
+
+
+def test_shared_weight_is_followed_to_the_node_that_holds_it() -> None:
+    """The first use of the second block has the first block's weight, its second use its own."""
+    a, b, c = Dense(4, 4), TANH, RELU
+    first = ("weight", 0, "weight")
+    nodes = (
+        Node(a, (-1,)),
+        Node(b, (0,), shared=(first,)),
+        Node(b, (1,)),
+        Node(c, (2,), shared=(("weight", 2, "weight"),)),
+    )
+    short = shortened(Architecture("dense", {}, nodes))
+    assert [node.shared for node in short] == [(), (first,), (first,)]
 
 
 def test_chain_that_does_not_fit_without_its_repeats_is_not_shortened() -> None:

@@ -1,6 +1,7 @@
 """Hardware profiles: a folder with a device, constants and tables."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from hw_profiles.profile import (
     HardwareProfile,
     shipped_profiles,
 )
+from hw_profiles.store import Store
 from search_spaces import CorruptFileError, UnknownNameError, ViTSpace
 
 MakeTable = Callable[..., BlockTable]
@@ -191,6 +193,74 @@ def test_constant_that_is_not_a_number_is_named(profile: HardwareProfile) -> Non
     path = profile.folder / "profile.json"
     path.write_text(path.read_text().replace("1.09", "NaN"))
     with pytest.raises(CorruptFileError, match=r"profile\.json, constants, pue, value: NaN"):
+        HardwareProfile.load(profile.folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        (lambda data: data["constants"]["pue"].update(value=1.08), "constant pue"),
+        (lambda data: data["constants"]["pue"].update(source="no one"), "constant pue"),
+        (lambda data: data["constants"].pop("idle_power"), "constant idle_power"),
+        (lambda data: data["sha256"].pop("constant pue"), "constant pue"),
+        (lambda data: data.update(name="fake-2"), "field name"),
+        (lambda data: data["device"].update(cores=5), "field device"),
+        (lambda data: data["notes"].append("Another."), "field notes"),
+        (lambda data: data["settings"].reverse(), "field settings"),
+        (lambda data: data.update(more=[]), "field more"),
+    ],
+)
+def test_what_was_changed_is_named(
+    profile: HardwareProfile, change: Callable[[dict[str, Any]], object], part: str
+) -> None:
+    rewrite(profile, change)
+    with pytest.raises(CorruptFileError, match=rf"profile\.json, {part}: wrong checksum"):
+        HardwareProfile.load(profile.folder)
+
+
+def test_profile_without_checksums_is_not_read(profile: HardwareProfile) -> None:
+    rewrite(profile, lambda data: data.pop("sha256"))
+    with pytest.raises(CorruptFileError, match=r"profile\.json has no checksum"):
+        HardwareProfile.load(profile.folder)
+    HardwareProfile.load(profile.folder, edited=True).save()
+    assert HardwareProfile.load(profile.folder) == profile
+
+
+def test_constant_that_is_edited_on_purpose_is_sealed_as_the_error_says(
+    profile: HardwareProfile,
+) -> None:
+    rewrite(profile, lambda data: data["constants"]["pue"].update(value=1.2))
+    with pytest.raises(CorruptFileError) as caught:
+        HardwareProfile.load(profile.folder)
+    advice = str(caught.value).split("`")[1]
+    eval(advice, {"HardwareProfile": HardwareProfile, "Path": Path})
+    constants = {**CONSTANTS, "pue": Constant(1.2, "1", "Its operator, 2025")}
+    assert HardwareProfile.load(profile.folder) == replace(profile, constants=constants)
+
+
+def test_constants_are_stated_as_the_device_cards_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HWNAS_HOME", str(tmp_path))
+    cards = (DATA.parent.parent / "docs" / "devices.md").read_text()
+    (block,) = re.findall(r"```python\n(.*?)```", cards, re.DOTALL)
+    exec(block, {})
+    constants = Store().profile("local").constants
+    assert constants == {"carbon_intensity": Constant(120, "g/kWh", "the supplier's label, 2025")}
+
+
+def test_what_is_edited_must_still_be_in_its_unit(profile: HardwareProfile) -> None:
+    rewrite(profile, lambda data: data["constants"]["idle_power"].update(unit="kW"))
+    with pytest.raises(CorruptFileError, match="constant idle_power: its unit must be W"):
+        HardwareProfile.load(profile.folder, edited=True)
+
+
+@pytest.mark.parametrize("given", [[], 3, "0" * 64])
+def test_checksums_that_are_something_else_are_refused(
+    profile: HardwareProfile, given: object
+) -> None:
+    rewrite(profile, lambda data: data.update(sha256=given))
+    with pytest.raises(CorruptFileError, match=r"profile\.json is not a profile"):
         HardwareProfile.load(profile.folder)
 
 

@@ -108,6 +108,33 @@ class TestProfiles:
         assert words in captured.err
         assert "Traceback" not in captured.err
 
+    def test_a_constant_that_was_changed_is_named(
+        self, networks: dict[int, Path], moon: HardwareProfile, capsys: Out
+    ) -> None:
+        path = moon.folder / "profile.json"
+        path.write_text(path.read_text().replace('"value": 1.25', '"value": 1.05'))
+        for words in (["cost", str(networks[4])], ["footprint", "vit_ti_16", "--queries", "1"]):
+            assert main([*words, "--profile", "moon"]) == 7
+            captured = capsys.readouterr()
+            assert captured.out == ""
+            assert f"{path}, constant pue: wrong checksum" in captured.err.replace("\n", "")
+
+    def test_a_table_whose_model_is_none_is_named(
+        self,
+        networks: dict[int, Path],
+        moon: HardwareProfile,
+        capsys: Out,
+    ) -> None:
+        """Not the network's file, though that is what is priced."""
+        table = moon.tables("cudagraph-fp16-b1", "latency_s")[0]
+        assert table.path is not None
+        some = dict(list(table.entries.items())[::2])
+        replace(table, entries=some, model={"format": "no model"}).save(table.path)
+        assert main(["cost", str(networks[4]), "--profile", "moon"]) == 7
+        said = capsys.readouterr().err.replace("\n", "")
+        assert f"{table.path}, model: " in said
+        assert str(networks[4]) not in said
+
     def test_a_foreign_local_table_is_refused_side_by_side(
         self,
         networks: dict[int, Path],

@@ -1,11 +1,13 @@
 """Prices of architectures: sums of a table, and predictions where it is silent."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from predictors.table_predictor import with_model
 from search_spaces import (
     Architecture,
     Block,
+    CorruptFileError,
     CountTable,
     FeedForward,
     InvertedBottleneck,
@@ -28,6 +31,7 @@ from search_spaces import (
     block_key,
     chain,
 )
+from search_spaces.block import kind
 from search_spaces.decoder import DecoderSpace
 from search_spaces.decoding import decoding_step
 from search_spaces.universal import UniversalSpace
@@ -338,6 +342,45 @@ def test_model_in_the_table_predicts_as_one_that_is_fitted(
         assert kept.missing == fitted.missing
         assert kept.value == pytest.approx(fitted.value, rel=1e-4)
         assert _width(kept) == pytest.approx(_width(fitted), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda model: model.update(format="hwnas block model 0"), "hwnas block model 0"),
+        (lambda model: model.pop("types"), "types"),
+        # It reads, but is not of the blocks that it is asked for.
+        (lambda model: _first(model)["code"]["numbers"].__setitem__(0, "gone"), "gone"),
+        (lambda model: _first(model)["code"]["center"].extend([0.0, 0.0]), ""),
+    ],
+)
+def test_model_that_cannot_be_used_is_named_by_its_file(
+    union: UnionSpace,
+    make_table: MakeTable,
+    counts: CountTable,
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], object],
+    said: str,
+) -> None:
+    (gone, *_) = layers(union)
+    table = with_model(make_table(union, [gone]), counts)
+    assert table.model is not None
+    model = json.loads(json.dumps(table.model))
+    model["types"] = {kind(type(gone)): model["types"][kind(type(gone))]}
+    change(model)
+    path = tmp_path / "table.json"
+    replace(table, model=model).save(path)
+    for broken, name in ((BlockTable.load(path), path), (replace(table, model=model), table.name)):
+        with pytest.raises(CorruptFileError, match=rf"{re.escape(str(name))}, model: .*{said}"):
+            TablePredictor(broken, counts).price(alone(gone))
+        # What the table holds needs no model.
+        assert TablePredictor(broken, counts).price(alone(layers(union)[1])).missing == ()
+
+
+def _first(model: dict[str, Any]) -> dict[str, Any]:
+    (item,) = model["types"].values()
+    assert isinstance(item, dict)
+    return item
 
 
 def _refuse(*_: object) -> None:
