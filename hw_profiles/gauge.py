@@ -14,7 +14,7 @@ from hw_profiles.errors import UnavailableError
 from hw_profiles.meter import EnergyMeter, Unavailable, find_meter
 from hw_profiles.quantity import Quantity
 from hw_profiles.runtime import Run, Runtime
-from hw_profiles.timing import Clock, Quiet, Visit, prepare_reference, visit
+from hw_profiles.timing import Clock, Quiet, Reference, Visit, prepare_reference, visit
 
 __all__ = ["EnergyGauge", "Gauge", "MakeGauge", "Stopwatch", "gauge_of"]
 
@@ -38,6 +38,10 @@ class Gauge(Protocol):
         """Networks visited again where each is visited once, to know the noise."""
 
     @property
+    def limit_s(self) -> float:
+        """Seconds of the reference above which a visit was disturbed, by what was seen so far."""
+
+    @property
     def conditions(self) -> dict[str, Any]:
         """What of the device it found."""
 
@@ -45,7 +49,7 @@ class Gauge(Protocol):
         """Visits a network."""
 
 
-MakeGauge = Callable[[Runtime], Gauge]
+MakeGauge = Callable[[Runtime, Reference], Gauge]
 """Made where the process is pinned already."""
 
 
@@ -53,7 +57,8 @@ class Stopwatch:
     """Seconds of a run, in turn with the reference.
 
     Args:
-        runtime: Prepares the reference, and times both.
+        runtime: Prepares the networks of the reference, and times.
+        reference: Its networks.
         clock: Says how long was worked, and a share of that may be waited.
     """
 
@@ -61,8 +66,10 @@ class Stopwatch:
     quantile = 0.1
     repeated = 60
 
-    def __init__(self, runtime: Runtime, clock: Clock = time.monotonic) -> None:
-        self.runtime, self.reference = runtime, prepare_reference(runtime)
+    def __init__(
+        self, runtime: Runtime, reference: Reference, clock: Clock = time.monotonic
+    ) -> None:
+        self.runtime, self.reference = runtime, prepare_reference(runtime, reference)
         self._quiet: Quiet | None = None
         if runtime.effort.patience:
             self._quiet = Quiet(runtime.effort.patience, clock)
@@ -70,6 +77,11 @@ class Stopwatch:
                 runs_s = runtime.time([self.reference], LEARN_RUNS)
                 self._quiet.add(float(np.quantile(runs_s, 0.1)))
         self.conditions: dict[str, Any] = {}
+
+    @property
+    def limit_s(self) -> float:
+        """Seconds of an undisturbed reference at most."""
+        return float("inf") if self._quiet is None else self._quiet.limit_s
 
     def __call__(self, run: Run) -> Visit:
         """Times the network and the reference."""
@@ -83,6 +95,7 @@ class EnergyGauge:
 
     Args:
         runtime: Prepares the reference, from which idle power is read, and says when runs are over.
+        reference: Its networks.
         meter: The device's counter.
         seconds: About how long a loop is.
         windows: Into how many windows it is cut.
@@ -91,14 +104,20 @@ class EnergyGauge:
     statistic = "p50 of windows between updates of the counter"
     quantile = 0.5
     repeated = 8
+    limit_s = float("inf")
 
     def __init__(
-        self, runtime: Runtime, meter: EnergyMeter, seconds: float = 0.8, windows: int = 4
+        self,
+        runtime: Runtime,
+        reference: Reference,
+        meter: EnergyMeter,
+        seconds: float = 0.8,
+        windows: int = 4,
     ) -> None:
         self.runtime, self.meter, self.seconds, self.windows = runtime, meter, seconds, windows
         self._rng = np.random.default_rng(0)
         self.idle: IdleReading = measure_idle(
-            prepare_reference(runtime), meter, finish=runtime.finish
+            prepare_reference(runtime, reference), meter, finish=runtime.finish
         )
 
     @property

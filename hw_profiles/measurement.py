@@ -10,7 +10,7 @@ adds follows from all of them together (:mod:`hw_profiles.solver`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
@@ -27,7 +27,13 @@ from hw_profiles.quantity import quantity
 from hw_profiles.runtime import Runtime
 from hw_profiles.solver import design_of, solve
 from hw_profiles.table import BlockTable, Entry, space_digest
-from hw_profiles.timing import REFERENCES, Visit
+from hw_profiles.timing import (
+    Reference,
+    Visit,
+    reference_called,
+    reference_for,
+    reference_id,
+)
 from search_spaces import Architecture, Block, CountTable, SearchSpace, block_key
 from search_spaces.space_fields import space_fields
 
@@ -51,9 +57,9 @@ QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 MAX_DRIFT, MAX_REPEAT, MAX_DISTURBED = 1.5, 0.1, 0.5
 """Range of the reference, 90 % quantile of the difference between two visits, and share of visits
 with no quiet moment, above which a table is called noisy."""
-DISTURBED_WEIGHT = 0.2
+DISTURBED_WEIGHT = 0.3
 """Of a network that was never timed in a quiet moment, where one that was weighs 1: seen, the two
-are 10 % and 1 to 2 % apart from one visit to the next."""
+are 3 to 5 % and 1 to 2 % apart from one visit to the next."""
 
 
 def measure_table(
@@ -85,8 +91,11 @@ def measure_table(
     journal = Journal() if journal is None else journal
     plan = (plan or plan_measurement(space, counts)).of(quantity(of))
     jobs: list[Architecture | None] = [None, *plan.networks]
+    batch = runtime.setting.batch
+    macs = [sum(counts[b].macs.at(batch) for b in network.blocks) for network in plan.networks]
+    reference = reference_for(runtime, float(np.median(macs)))
     visits, core, gauge = _visit_networks(
-        jobs, runtime, None, progress, journal, phase="table", make_gauge=make_gauge
+        jobs, runtime, reference, None, progress, journal, phase="table", make_gauge=make_gauge
     )
     held = {block for network in plan.networks for block in network.blocks}
     unheld = (block for block in plan.unmeasured if block in held or beside is not None)
@@ -103,7 +112,7 @@ def measure_table(
     repeats = np.array([np.log(second / first) for first, second in pairs])
     # Of a mean over the visits: the difference of two has twice the variance of one.
     noise = float(np.median(np.abs(repeats)) * 1.48 / np.sqrt(2 * runtime.effort.visits))
-    sizes = features(blocks, counts, runtime.setting.batch)
+    sizes = features(blocks, counts, batch)
     types = [type(block).__qualname__ for block in blocks]
     if beside is not None:
         sizes = np.column_stack([[beside(block) for block in blocks], sizes])
@@ -159,7 +168,7 @@ def measure_table(
         conditions={
             "date": journal.started,
             "statistic": gauge.statistic,
-            "reference": "+".join(network.id for network in REFERENCES[runtime.device.kind]),
+            "reference": reference_id(reference),
             "reference_s": reference_s,
             "reference_drift": drift,
             "networks": len(visits),
@@ -272,6 +281,7 @@ def certify(
     visits, _, gauge = _visit_networks(
         [network_of(architecture) for architecture in drawn],
         runtime,
+        reference_called(table.conditions["reference"]),
         2,
         progress,
         Journal() if journal is None else journal,
@@ -325,6 +335,7 @@ def time_networks(
     jobs: Sequence[Architecture | None],
     runtime: Runtime,
     *,
+    reference: Reference | None = None,
     visits: int | None = None,
     progress: Progress | None = None,
     journal: Journal | None = None,
@@ -336,6 +347,7 @@ def time_networks(
     Args:
         jobs: Networks; ``None`` for the one that does nothing.
         runtime: Prepares and times them.
+        reference: What in turn with; the one for small networks, or the GPU's, when absent.
         visits: Rounds. When absent, as many as the runtime needs; if that is one, some networks are
             visited again, so that the noise is known.
         progress: Called after each visit.
@@ -349,6 +361,7 @@ def time_networks(
     done, core, _ = _visit_networks(
         jobs,
         runtime,
+        reference or reference_for(runtime),
         visits,
         progress,
         Journal() if journal is None else journal,
@@ -361,6 +374,7 @@ def time_networks(
 def _visit_networks(
     jobs: Sequence[Architecture | None],
     runtime: Runtime,
+    reference: Reference,
     visits: int | None,
     progress: Progress | None,
     journal: Journal,
@@ -373,30 +387,42 @@ def _visit_networks(
     rng = np.random.default_rng(seed)
     rounds = [rng.permutation(len(jobs)) for _ in range(visits or runtime.effort.visits)]
     done: list[list[Visit]] = [[] for _ in jobs]
-    made, start = 0, time.monotonic()
     with runtime.pinned() as core:
-        gauge = make_gauge(runtime)
+        gauge = make_gauge(runtime, reference)
         if visits is None and len(rounds) == 1:
             rounds.append(rng.permutation(len(jobs))[: gauge.repeated])
-        order = [(number, int(index), "") for number, row in enumerate(rounds) for index in row]
-        for position, (number, index, again) in enumerate(order, start=1):
-            job = jobs[index]
-            key = f"{phase} {number}{again} {'nothing' if job is None else job.id}"
-            timed = journal.get(key)
-            if timed is None:
-                timed = gauge(runtime.prepare(job))
-                journal.add(key, timed)
-                made += 1
-            if not again:
-                done[index].append(timed)
-                if timed.disturbed:
-                    order.append((number, index, " again"))  # Perhaps it is quieter then.
-            elif not timed.disturbed:
+        order = [(number, int(index)) for number, row in enumerate(rounds) for index in row]
+
+        def visit_all(order: Sequence[tuple[int, int]], again: str = "") -> Iterator[Visit]:
+            made, start = 0, time.monotonic()
+            for position, (number, index) in enumerate(order, start=1):
+                job = jobs[index]
+                key = f"{phase} {number}{again} {'nothing' if job is None else job.id}"
+                timed = journal.get(key)
+                if timed is None:
+                    timed = gauge(runtime.prepare(job))
+                    journal.add(key, timed)
+                    made += 1
+                yield timed
+                if progress is not None:
+                    each = (time.monotonic() - start) / max(made, 1)
+                    progress(position, len(order), each * (len(order) - position))
+
+        for (_, index), timed in zip(order, visit_all(order), strict=True):
+            done[index].append(timed)
+        # Perhaps it is quieter now; and what quiet is, is known better.
+        late = [place for place in order if _disturbed(done[place[1]][place[0]], gauge)]
+        for (number, index), timed in zip(late, visit_all(late, " again"), strict=True):
+            if not _disturbed(timed, gauge):
                 done[index][number] = timed
-            if progress is not None:
-                each = (time.monotonic() - start) / max(made, 1)
-                progress(position, len(order), each * (len(order) - position))
+        for number, index in late:
+            if _disturbed(done[index][number], gauge):
+                done[index][number] = replace(done[index][number], quiet_s=())
     return done, core, gauge
+
+
+def _disturbed(made: Visit, gauge: Gauge) -> bool:
+    return made.disturbed or made.reference_s > gauge.limit_s
 
 
 def _rounded(value: float) -> float:

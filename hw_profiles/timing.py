@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from search_spaces import (
     InvertedBottleneck,
     PatchEmbedding,
     SelfAttention,
+    UnknownNameError,
     ViTHead,
     chain,
 )
@@ -40,18 +40,25 @@ __all__ = [
     "REFERENCES",
     "Clock",
     "Quiet",
+    "Reference",
     "Visit",
     "in_turn",
     "on_one_core",
     "prepare_reference",
+    "reference_called",
+    "reference_for",
+    "reference_id",
     "visit",
 ]
 
 Clock = Callable[[], float]
 """Seconds, monotonic."""
 
-REFERENCES: Mapping[str, tuple[Architecture, ...]] = {
-    "cpu": (
+Reference = tuple[Architecture, ...]
+"""Networks that run one after the other as one."""
+
+REFERENCES: Mapping[str, Reference] = {
+    "small": (
         Architecture(
             "reference",
             {},
@@ -74,6 +81,34 @@ REFERENCES: Mapping[str, tuple[Architecture, ...]] = {
                     ConvStem(3, 16, 16, stride=2, activation="silu"),
                     InvertedBottleneck(8, 16, 16, 3, 1, 4, squeeze=True, activation="silu"),
                     ConvHead(8, 16, 10, features=0, activation=""),
+                ]
+            ),
+        ),
+    ),
+    "large": (
+        Architecture(
+            "reference",
+            {},
+            chain(
+                [
+                    PatchEmbedding(3, 64, 8, 192, class_token=False),
+                    SelfAttention(
+                        tokens=64, width=192, heads=4, head_width=48, kv_heads=4, causal=False
+                    ),
+                    FeedForward(tokens=64, width=192, hidden=768, rank=0),
+                    ViTHead(tokens=64, width=192, classes=10, pool="mean"),
+                ]
+            ),
+        ),
+        Architecture(
+            "reference",
+            {},
+            chain(
+                [
+                    ConvStem(3, 64, 24, stride=2, activation="silu"),
+                    InvertedBottleneck(32, 24, 24, 5, 1, 4, squeeze=True, activation="silu"),
+                    InvertedBottleneck(32, 24, 24, 5, 1, 4, squeeze=True, activation="silu"),
+                    ConvHead(32, 24, 10, features=0, activation=""),
                 ]
             ),
         ),
@@ -106,19 +141,48 @@ REFERENCES: Mapping[str, tuple[Architecture, ...]] = {
         ),
     ),
 }
-"""What every network is timed in turn with, by the kind of device, one after the other as one.
+"""What networks are timed in turn with: on CPUs the small one or the large one, on GPUs its own.
 
 Load on a shared host slows matrix products and convolutions by different shares (seen: 10 %), so
-there is one network of each. They never change.
+there is one network of each; and networks of 0.1 ms by more than those of 1 ms (seen: 1.7 and 1.4
+times), so there are two sizes. They never change.
 """
+
+LARGE_MACS = 5e6
+"""Multiply-accumulates of a run from which a network is more like the large reference."""
 
 CPU_EFFORT = Effort(visits=2, min_runs=12, max_runs=60, seconds=0.02, patience=0.5)
 """What CPU runtimes take, on machines that other work shares."""
 
 
-def prepare_reference(runtime: Runtime) -> Run:
-    """The reference networks as one run."""
-    runs = [runtime.prepare(network) for network in REFERENCES[runtime.device.kind]]
+def reference_for(runtime: Runtime, macs: float = 0.0) -> Reference:
+    """The reference for networks of about so many multiply-accumulates a run."""
+    if runtime.device.kind == "gpu":
+        return REFERENCES["gpu"]
+    return REFERENCES["large" if macs >= LARGE_MACS else "small"]
+
+
+def reference_id(reference: Reference) -> str:
+    """What tables call a reference."""
+    return "+".join(network.id for network in reference)
+
+
+def reference_called(name: str) -> Reference:
+    """The reference of a table, by what it calls it.
+
+    Raises:
+        UnknownNameError: There is no such reference any more, so that nothing can be timed beside
+            the table.
+    """
+    known = {reference_id(reference): reference for reference in REFERENCES.values()}
+    if name not in known:
+        raise UnknownNameError("reference", name, tuple(known))
+    return known[name]
+
+
+def prepare_reference(runtime: Runtime, reference: Reference | None = None) -> Run:
+    """Reference networks as one run; the small or the GPU's ones when absent."""
+    runs = [runtime.prepare(network) for network in reference or reference_for(runtime)]
 
     def once() -> None:
         for run in runs:
@@ -128,7 +192,7 @@ def prepare_reference(runtime: Runtime) -> Run:
 
 
 WARM_WINDOW, WARM_WINDOWS, WARM_AGREE = 4, 6, 1.1
-QUIET_QUANTILE, QUIET_SLOWER, QUIET_SEEN = 0.05, 1.2, 200
+QUIET_QUANTILE, QUIET_SLOWER = 0.05, 1.2
 FREE_WAIT_S, LONGEST_WAIT_S = 2.0, 1.0
 """Seconds that may be waited before any work, and at most for one network."""
 POLL = 8
@@ -166,7 +230,11 @@ class Visit:
 
 
 class Quiet:
-    """What an undisturbed reference takes, by what was seen lately, and how long to wait for that.
+    """What an undisturbed reference takes, by what was seen so far, and how long to wait for that.
+
+    Attributes:
+        limit_s: Up to how many seconds a run of the reference counts as undisturbed: a fifth above
+            the 5 % quantile of what was seen.
 
     Args:
         patience: Seconds that may be waited for each second of other work.
@@ -175,19 +243,14 @@ class Quiet:
 
     def __init__(self, patience: float = 0.0, clock: Clock = time.monotonic) -> None:
         self._patience, self._clock = patience, clock
-        self._seen: deque[float] = deque(maxlen=QUIET_SEEN)
+        self._seen: list[float] = []
         self._start, self._waited_s = clock(), 0.0
+        self.limit_s = float("inf")
 
     def add(self, reference_s: float) -> None:
         """Adds a low quantile of runs of the reference."""
         self._seen.append(reference_s)
-
-    @property
-    def limit_s(self) -> float:
-        """A fifth above the 5 % quantile of what was seen."""
-        if not self._seen:
-            return float("inf")
-        return QUIET_SLOWER * float(np.quantile(self._seen, QUIET_QUANTILE))
+        self.limit_s = QUIET_SLOWER * float(np.quantile(self._seen, QUIET_QUANTILE))
 
     def rounds(self, reference_s: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether the reference was quiet in each round and in the one after it."""

@@ -232,7 +232,7 @@ def _check_weights(model: Any, weights: Mapping[str, torch.Tensor], path: Path) 
 
 
 def _latency(run_onnx: RunOnnx, table: BlockTable, example: Any) -> tuple[float, float]:
-    from hw_profiles.timing import prepare_reference, visit
+    from hw_profiles.timing import prepare_reference, reference_called, visit
 
     setting = table.setting
     runtime = make_runtime(
@@ -244,7 +244,8 @@ def _latency(run_onnx: RunOnnx, table: BlockTable, example: Any) -> tuple[float,
         run_onnx(batch)
 
     with runtime.pinned():
-        reference = prepare_reference(runtime)
+        networks = reference_called(table.conditions["reference"])
+        reference = prepare_reference(runtime, networks)
         visits = [visit(once, reference, runtime) for _ in range(2)]
     # A table's seconds are of its own machine; elsewhere these are of this one as it is now.
     elsewhere = table.differences(runtime.device, runtime.setting)

@@ -36,14 +36,16 @@ def profile_import(options: Namespace) -> int:
                 "`--latency COLUMN:UNIT` and `--features COLUMN ...` must say which columns of "
                 f"{path.name} are what; it has {columns}."
             )
-        imported = import_measurements(
-            path,
-            options.latency,
-            options.features,
-            where=where,
-            in_order=options.in_order,
-            folds=options.folds,
-        )
+        with report.bar("Fitting") as bar:
+            imported = import_measurements(
+                path,
+                options.latency,
+                options.features,
+                where=where,
+                in_order=options.in_order,
+                folds=options.folds,
+                progress=bar,
+            )
     except (CorruptFileError, UnknownNameError, ExperimentError):
         raise
     except ValueError as error:

@@ -68,12 +68,14 @@ def measure_members(
         report: Told how far it is.
     """
     from hw_profiles.measurement import reference_seconds, time_networks, whole
+    from hw_profiles.timing import reference_called
 
     runtime = config.make_runtime()
     with report.bar("Measuring members") as bar:
         visits, _ = time_networks(
             [member.architecture for member in members],
             runtime,
+            reference=reference_called(table.conditions["reference"]),
             visits=2,
             progress=lambda done, total, left: bar(done, total),
         )

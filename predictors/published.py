@@ -8,7 +8,7 @@ certificate says how far predictions are from such measurements, their noise inc
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -243,6 +243,7 @@ def import_measurements(
     in_order: bool = False,
     folds: int = 5,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ImportedProfile:
     """A profile from a table of architectures and measured latencies.
 
@@ -258,6 +259,7 @@ def import_measurements(
             is made of the rows in its usual state.
         folds: Parts of the cross-validation.
         seed: Of the parts.
+        progress: Told after each fit how many of them are done, and of how many.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -300,19 +302,26 @@ def import_measurements(
     }
     # Rows of one architecture are left out together: the others would give it away.
     part = np.random.default_rng(seed).permutation(np.arange(n) % folds)[architecture]
-    predicted, drift = _left_out(inputs, seconds, order, part)
+    told = progress or (lambda done, total: None)
+    predicted, drift = _left_out(inputs, seconds, order, part, told)
     usual = np.abs(drift) <= USUAL if in_order else None
     validation = CrossValidation(np.array(table.rows), part, predicted, seconds, usual)
     regression = RobustRegression.fit(inputs, seconds, order)
+    told(folds + 1, folds + 1)
     return ImportedProfile(source, codes, regression, validation)
 
 
 def _left_out(
-    inputs: Array, seconds: Array, order: Array | None, part: NDArray[np.intp]
+    inputs: Array,
+    seconds: Array,
+    order: Array | None,
+    part: NDArray[np.intp],
+    progress: Callable[[int, int], None],
 ) -> tuple[Array, Array]:
     """For each row, by rows of other parts alone: its prediction, and the drift around it."""
     predicted, drift = np.zeros(len(seconds)), np.zeros(len(seconds))
-    for position in np.unique(part):
+    folds = len(np.unique(part))
+    for position in range(folds):
         out, others = part == position, part != position
         own_order = None if order is None else order[others]
         regression = RobustRegression.fit(inputs[others], seconds[others], own_order)
@@ -320,6 +329,7 @@ def _left_out(
         if order is not None:
             left = np.log(seconds[others] / regression.predict(inputs[others]))
             drift[out] = drift_of(left - np.median(left), order[others], order[out])
+        progress(position + 1, folds + 1)
     return predicted, drift
 
 

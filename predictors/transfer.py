@@ -125,6 +125,15 @@ def choose_networks(
 class Transfer:
     """Predicts latencies on a device that few networks were measured on.
 
+    >>> features = np.random.default_rng(0).uniform(1, 9, (200, 2))
+    >>> known = (1 + features @ [0.1, 1.0])[:, None]
+    >>> new = 5 + features @ [2.0, 0.5]  # Of which ten are measured.
+    >>> chosen = choose_networks(known, features, 10).tolist()
+    >>> transfer = Transfer.fit(known, features, chosen, new[chosen].tolist())
+    >>> value, low, high = transfer.predict(known, features)
+    >>> bool(np.abs(value / new - 1).max() < 0.05)
+    True
+
     Attributes:
         scaling: Of sources and features.
         median_s: Median latency that was measured, the unit of the rest.
@@ -164,6 +173,11 @@ class Transfer:
             raise ValueError(
                 f"`measured` and `seconds` must be of the same networks, at least {FREE + 1}; got "
                 f"{len(rows)} and {len(found)}."
+            )
+        if not 0 <= rows.min() <= rows.max() < len(sources):
+            raise ValueError(
+                f"`measured` must be positions of networks; got {len(sources)} networks and "
+                f"positions from {rows.min()} to {rows.max()}."
             )
         if not (np.isfinite(found) & (found > 0)).all():
             raise ValueError(f"`seconds` must be finite and above 0; got {found.tolist()}.")
@@ -210,7 +224,14 @@ class Transfer:
             sources: Latency of each network on each known device: ``[n, sources]``.
             features: Counts of each: ``[n, features]``.
         """
-        design = self.scaling.design(*_checked(sources, features))
+        sources, features = _checked(sources, features)
+        known, columns = len(self.scaling.medians), len(self.scaling.means)
+        if (sources.shape[1], features.shape[1]) != (known, columns):
+            raise ValueError(
+                f"It was fitted to {known} known device{'s' if known > 1 else ''} and {columns} "
+                f"features; got {sources.shape[1]} and {features.shape[1]}."
+            )
+        design = self.scaling.design(sources, features)
         sums = design @ self.prices
         share = np.maximum(sums, LEAST_SHARE)
         variance = ((design @ self.covariance) * design).sum(axis=1) + self.noise * share

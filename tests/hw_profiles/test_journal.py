@@ -10,7 +10,7 @@ from hw_profiles.journal import Journal
 from hw_profiles.timing import Visit
 
 CONDITIONS = {"setting": {"dtype": "fp32", "batch": 1}, "blocks": ("a", "b")}
-FIRST, SECOND = Visit((1 / 3, 2.5e-17, 4.0), 0.1), Visit((7.0,), 1e300)
+FIRST, SECOND = Visit((1 / 3, 2.5e-17, 4.0), 0.1, (2.5e-17,)), Visit((7.0,), 1e300)
 
 
 @pytest.fixture
@@ -121,4 +121,4 @@ def test_without_a_path_nothing_is_written(tmp_path: Path, monkeypatch: pytest.M
 def test_every_line_is_json(written: Journal, path: Path) -> None:
     header, *visits = map(json.loads, path.read_text().splitlines())
     assert set(header) == {"conditions", "started"}
-    assert [key for key, _, _ in visits] == ["table 0 ab", "table 1 ab"]
+    assert [key for key, *_ in visits] == ["table 0 ab", "table 1 ab"]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from hw_profiles.measurement import (
 )
 from hw_profiles.plan import Plan, plan_cover, plan_measurement
 from hw_profiles.runtime import Effort
-from hw_profiles.timing import CPU_EFFORT, REFERENCES, Visit, on_one_core
+from hw_profiles.timing import CPU_EFFORT, REFERENCES, Reference, Visit, on_one_core
 from search_spaces import (
     Architecture,
     Block,
@@ -133,7 +134,7 @@ class FakeRuntime:
         return on_one_core(self.setting.threads == 1)
 
 
-REFERENCE_IDS = [network.id for network in REFERENCES["cpu"]]
+REFERENCE_IDS = [network.id for network in REFERENCES["small"]]
 
 
 def price(table: BlockTable, architecture: Architecture) -> float:
@@ -220,7 +221,7 @@ def test_table_says_how_it_was_made(
     union: UnionSpace, counts: CountTable, plan: Plan, table: BlockTable
 ) -> None:
     runtime = FakeRuntime(counts)
-    reference_s = sum(runtime.total_s(network) for network in REFERENCES["cpu"])
+    reference_s = sum(runtime.total_s(network) for network in REFERENCES["small"])
     said = table.conditions
     assert (table.quantity, table.setting, table.device) == (
         "latency_s",
@@ -244,7 +245,9 @@ def test_table_says_how_it_was_made(
         "max_runs": 60,
         "seconds": 0.02,
         "alternate": True,
+        "patience": 0.5,
     }
+    assert said["disturbed"] == 0
     assert space_of_fields(table.spaces).describe() == union.describe()
     for entry in (table.overhead, *table.entries.values()):
         assert entry.p10 <= entry.p50 <= entry.p90
@@ -375,9 +378,9 @@ def test_decoding_step_is_measured_on_the_network_of_the_last_token(counts: Coun
 class TripleGauge:
     """A gauge that reads three times the seconds of a run, and its median rather than its p10."""
 
-    statistic, quantile, repeated = "p50 of loops", 0.5, 8
+    statistic, quantile, repeated, limit_s = "p50 of loops", 0.5, 8, float("inf")
 
-    def __init__(self, runtime: FakeRuntime) -> None:
+    def __init__(self, runtime: FakeRuntime, reference: Reference) -> None:
         self.runtime = runtime
         self.conditions: dict[str, Any] = {"idle_w": 70.0}
 
@@ -444,7 +447,7 @@ def test_networks_are_visited_in_shuffled_rounds(vit: ViTSpace, counts: CountTab
     assert sorted(first) == sorted(second)
     assert first != second
     assert told == [(done, 14) for done in range(1, 15)]
-    reference_s = sum(runtime.total_s(network) for network in REFERENCES["cpu"])
+    reference_s = sum(runtime.total_s(network) for network in REFERENCES["small"])
     for job, pair in zip(jobs, visits, strict=True):
         expected = runtime.total_s(job) / reference_s
         assert [visit.ratio(0.1) for visit in pair] == pytest.approx([expected] * 2)
@@ -687,3 +690,63 @@ def test_core_is_the_one_that_the_runtime_pins(
     runtime = FakeRuntime(counts, threads=threads)
     _, core = time_networks(list(drawn(vit, 1, seed=0)), runtime)
     assert core == (max(os.sched_getaffinity(0)) if threads == 1 else None)
+
+
+class BusyGauge:
+    """Visits are 40 % off while the machine is busy: each network's first so many times.
+
+    Args:
+        times: How often; by the digest of the network, half of them are never.
+    """
+
+    statistic, quantile, repeated = "p10 of runs", 0.1, 8
+
+    def __init__(self, runtime: FakeRuntime, reference: Reference, times: int) -> None:
+        self.runtime, self.times, self.limit_s = runtime, times, 1.2
+        self.conditions: dict[str, Any] = {}
+        self.before: dict[float, int] = {}
+
+    def __call__(self, run: Run) -> Visit:
+        seconds = float(self.runtime.time([run], 1)[0, 0])
+        before = self.before[seconds] = self.before.get(seconds, 0) + 1
+        if before > self.times or hash(seconds) % 2:
+            return Visit((seconds,), 1.0, (seconds,))
+        # One that knew that it was disturbed, and one that learns of it by the reference.
+        return Visit((1.4 * seconds,), 1.0, ()) if before % 2 else Visit((2.1 * seconds,), 1.5)
+
+
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_disturbed_visits_are_made_again(
+    union: UnionSpace, counts: CountTable, plan: Plan, tmp_path: Path, times: int
+) -> None:
+    runtime = FakeRuntime(counts)
+    journal = Journal(tmp_path / "journal")
+    table = measure_table(
+        union,
+        runtime,
+        counts,
+        plan=plan,
+        journal=journal,
+        make_gauge=partial(BusyGauge, times=times),
+    )
+    assert table.conditions["disturbed"] == 0
+    assert table.conditions["noisy"] is False
+    again = [line for line in (tmp_path / "journal").read_text().splitlines() if " again " in line]
+    assert bool(again) == bool(times)
+    for network in unseen(union, plan, 30):
+        assert price(table, network) == pytest.approx(runtime.total_s(network), rel=0.03)
+
+
+def test_networks_that_were_never_quiet_weigh_little_and_are_said(
+    union: UnionSpace, counts: CountTable, plan: Plan
+) -> None:
+    runtime = FakeRuntime(counts)
+    table = measure_table(
+        union, runtime, counts, plan=plan, make_gauge=partial(BusyGauge, times=1000)
+    )
+    assert 0.3 < table.conditions["disturbed"] < 0.7
+    errors = [
+        price(table, network) / runtime.total_s(network) - 1 for network in unseen(union, plan, 60)
+    ]
+    # Those visits are 40 % off, and with all of one weight the networks would be 20 %.
+    assert np.mean(np.abs(errors)) < 0.1

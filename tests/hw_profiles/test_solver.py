@@ -232,3 +232,17 @@ def test_networks_without_weights_have_no_cache(world: World) -> None:
     with_zeros, without = solve(*arguments, nothing, nothing), solve(*arguments)
     assert with_zeros.cache is None
     np.testing.assert_array_equal(with_zeros.values["p10"], without.values["p10"])
+
+
+def test_equations_weigh_by_their_certainty() -> None:
+    world = make_world(3)
+    value = world.design @ world.truth
+    rng = np.random.default_rng(0)
+    wrong = rng.random(len(value)) < 0.3
+    value = np.where(wrong, value * rng.uniform(0.7, 1.5, len(value)), value)
+    given = (world.design, {"p10": value}, world.features, world.types, 0.005)
+    alike = world.errors(solve(*given))
+    known = world.errors(solve(*given, weights=np.where(wrong, 0.02, 1.0)))
+    assert np.abs(known).mean() < 0.2 * np.abs(alike).mean()
+    ones = solve(*given, weights=np.ones(len(value)))
+    assert ones.values["p10"] == pytest.approx(solve(*given).values["p10"])

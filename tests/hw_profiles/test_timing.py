@@ -11,11 +11,16 @@ from hw_profiles import Device, Run
 from hw_profiles.runtime import Effort
 from hw_profiles.timing import (
     CPU_EFFORT,
+    LARGE_MACS,
     REFERENCES,
+    Quiet,
     Visit,
     in_turn,
     on_one_core,
     prepare_reference,
+    reference_called,
+    reference_for,
+    reference_id,
     visit,
 )
 from search_spaces import Architecture
@@ -129,6 +134,127 @@ def test_drift_that_both_share_drops_out() -> None:
     assert timed.ratio(0.1) == pytest.approx(3)
 
 
+def quiet_of(reference_s: float, bench: Bench, patience: float = 10.0) -> Quiet:
+    """What is known of a reference that took so long whenever it was looked at."""
+    quiet = Quiet(patience, clock=lambda: bench.now_s)
+    for _ in range(100):
+        quiet.add(reference_s)
+    return quiet
+
+
+def test_limit_of_quiet_is_a_fifth_above_the_fastest_twentieth() -> None:
+    quiet = Quiet()
+    assert quiet.limit_s == float("inf")
+    for reference_s in [9.0] * 19 + [1.0, 2.0]:
+        quiet.add(reference_s)
+    # Of 21 the 5 % quantile is the second.
+    assert quiet.limit_s == pytest.approx(1.2 * 2.0)
+    # One fast moment is no state of the machine: among 41 it is the third fastest that counts.
+    for _ in range(20):
+        quiet.add(9.0)
+    assert quiet.limit_s == pytest.approx(1.2 * 9.0)
+
+
+def test_round_is_quiet_if_the_next_one_is_too() -> None:
+    bench = Bench()
+    quiet = quiet_of(1.0, bench)
+    rounds = quiet.rounds(np.array([1.0, 1.19, 1.21, 1.0, 1.0, 2.0, 1.0]))
+    assert rounds.tolist() == [True, False, False, True, False, False, True]
+
+
+def rounds_of(states: Iterable[float], own_s: float, reference_s: float) -> tuple[list[float], ...]:
+    """Runs of a network and a reference that other work slows: the network less than the other."""
+    states = list(states)
+    return (
+        after_slow_ones(own_s * (1 + 0.4 * (state - 1)) for state in states),
+        after_slow_ones(reference_s * state for state in states),
+    )
+
+
+def test_runs_beside_a_disturbed_reference_do_not_count() -> None:
+    bench = Bench()
+    own, others = rounds_of([1, 1, 1, 1, 1, 1, 2, 2, 1, 1, 1, 2], own_s=3.0, reference_s=1.0)
+    timed = visit(
+        bench.run("own", [3.0] * 8 + own),
+        bench.run("reference", [1.0] * 4 + others),
+        bench,
+        quiet=quiet_of(1.0, bench, patience=-1e9),
+    )
+    assert len(timed.runs_s) == 12
+    # Seven rounds are quiet like the one after them; half of the twelve that are wanted is enough.
+    assert timed.quiet_s == pytest.approx([3.0] * 7)
+    assert not timed.disturbed
+    assert timed.ratio(0.9) == pytest.approx(3.0)
+
+
+def test_visit_waits_for_quiet_moments() -> None:
+    bench = Bench()
+    own, others = rounds_of([2] * 12 + [1] * 12, own_s=3e-3, reference_s=1e-3)
+    # Between the two windows the reference is polled until the median of eight runs is quiet.
+    polls = [2e-3] * 8 + [2e-3] * 5 + [1e-3] * 3 + [1e-3] * 8
+    timed = visit(
+        bench.run("own", [3e-3] * 8 + own),
+        bench.run("reference", [1e-3] * 4 + others[:24] + polls + others[24:]),
+        bench,
+        quiet=quiet_of(1e-3, bench),
+    )
+    assert timed.n == 24
+    assert timed.quiet_s == pytest.approx([3e-3] * 12)
+    assert timed.reference_s == pytest.approx(1e-3)
+    assert timed.ratio(0.1) == pytest.approx(3.0)
+
+
+def test_visit_without_quiet_moments_is_disturbed_and_keeps_all_runs() -> None:
+    bench = Bench()
+    own, others = rounds_of([2] * 12, own_s=3.0, reference_s=1.0)
+    timed = visit(
+        bench.run("own", [3.0] * 8 + own),
+        bench.run("reference", [1.0] * 4 + others + [2.0] * 80),
+        bench,
+        quiet=quiet_of(1.0, bench, patience=0.0),
+    )
+    assert timed.disturbed
+    assert timed.quiet_s == ()
+    assert timed.ratio(0.1) == pytest.approx(3.0 * 1.4 / 2.0)
+
+
+def test_time_to_wait_is_a_share_of_the_work_and_at_most_a_second() -> None:
+    now_s = 0.0
+    quiet = Quiet(0.5, clock=lambda: now_s)
+
+    def waits() -> float:
+        nonlocal now_s
+        start_s = now_s
+        with quiet.waiting() as patient:
+            while patient():
+                now_s += 0.125
+        return now_s - start_s
+
+    # Two seconds are free, of which a visit gets one.
+    assert [waits(), waits(), waits()] == [1.0, 1.0, 0.0]
+    now_s += 1.5  # Half of the work, and no share of the time waited.
+    assert [waits(), waits()] == [0.75, 0.0]
+    now_s += 100.0
+    assert waits() == 1.0
+
+
+def test_reference_goes_with_the_size_of_the_networks() -> None:
+    cpu, gpu = Device("a", "b", 1, 1, ""), Device("a", "b", 1, 1, "", kind="gpu")
+
+    class Fake:
+        device = cpu
+
+    runtime = Fake()
+    assert reference_for(runtime) is REFERENCES["small"]
+    assert reference_for(runtime, LARGE_MACS) is REFERENCES["large"]
+    runtime.device = gpu
+    assert reference_for(runtime, LARGE_MACS) is REFERENCES["gpu"]
+    for reference in REFERENCES.values():
+        assert reference_called(reference_id(reference)) is reference
+    with pytest.raises(LookupError, match="reference"):
+        reference_called("of another time")
+
+
 def test_warming_goes_on_until_two_windows_agree() -> None:
     bench = Bench()
     cold = [8.0] * 4 + [4.0] * 4 + [2.0] * 4 + [2.1] * 4
@@ -158,8 +284,10 @@ def test_seconds_are_by_round_and_run() -> None:
     assert bench.log == ["a", "b"] * 3
 
 
-@pytest.mark.parametrize("kind", ["cpu", "gpu"])
-def test_reference_is_the_networks_of_the_kind_of_device_one_after_the_other(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "name"), [("cpu", "small"), ("gpu", "gpu")])
+def test_reference_is_the_networks_of_the_kind_of_device_one_after_the_other(
+    kind: str, name: str
+) -> None:
     bench = Bench()
 
     class Fake:
@@ -170,8 +298,8 @@ def test_reference_is_the_networks_of_the_kind_of_device_one_after_the_other(kin
             return bench.run(architecture.id, steady(1.0))
 
     prepare_reference(Fake())()
-    assert bench.log == [network.id for network in REFERENCES[kind]]
-    first, second = REFERENCES[kind]
+    assert bench.log == [network.id for network in REFERENCES[name]]
+    first, second = REFERENCES[name]
     assert {type(b).__name__ for b in first.blocks} >= {"SelfAttention", "FeedForward"}
     assert {type(b).__name__ for b in second.blocks} >= {"InvertedBottleneck"}
 

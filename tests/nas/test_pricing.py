@@ -293,7 +293,7 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
         measure(space, experiment.measurement, counts, store, quiet)
     (journal,) = (tmp_path / "new").rglob("*.journal")
     header, *lines = map(json.loads, journal.read_text().splitlines())
-    assert [runs_s[0] for _, runs_s, _ in lines] == [1e-4 * n for n in (1, 2, 3, 4, 5)]
+    assert [runs_s[0] for _, runs_s, *_ in lines] == [1e-4 * n for n in (1, 2, 3, 4, 5)]
     assert header["conditions"]["quantity"] == "latency_s"
     # Fewer blocks are another measurement, which the journal knows nothing of.
     assert header["conditions"]["max_blocks"] == experiment.measurement.max_blocks
