@@ -62,7 +62,6 @@ class Stopwatch:
         clock: Says how long was worked, and a share of that may be waited.
     """
 
-    statistic = "p10 of runs in turn with the reference, while it is quiet"
     quantile = 0.1
     repeated = 60
 
@@ -77,6 +76,8 @@ class Stopwatch:
                 runs_s = runtime.time([self.reference], LEARN_RUNS)
                 self._quiet.add(float(np.quantile(runs_s, 0.1)))
         self.conditions: dict[str, Any] = {}
+        how = "in turn with the reference" if runtime.effort.alternate else "after the reference's"
+        self.statistic = f"p10 of runs {how}" + (", while it is quiet" if self._quiet else "")
 
     @property
     def limit_s(self) -> float:

@@ -57,6 +57,8 @@ QUANTILES = {"p10": 0.1, "p50": 0.5, "p90": 0.9}
 MAX_DRIFT, MAX_REPEAT, MAX_DISTURBED = 1.5, 0.1, 0.5
 """Range of the reference, 90 % quantile of the difference between two visits, and share of visits
 with no quiet moment, above which a table is called noisy."""
+ATTEMPTS = 3
+"""Times that visits with no quiet moment are made again."""
 DISTURBED_WEIGHT = 0.3
 """Of a network that was never timed in a quiet moment, where one that was weighs 1: seen, the two
 are 3 to 5 % and 1 to 2 % apart from one visit to the next."""
@@ -410,12 +412,14 @@ def _visit_networks(
 
         for (_, index), timed in zip(order, visit_all(order), strict=True):
             done[index].append(timed)
-        # Perhaps it is quieter now; and what quiet is, is known better.
-        late = [place for place in order if _disturbed(done[place[1]][place[0]], gauge)]
-        for (number, index), timed in zip(late, visit_all(late, " again"), strict=True):
-            if not _disturbed(timed, gauge):
-                done[index][number] = timed
-        for number, index in late:
+        for attempt in range(1, ATTEMPTS + 1):
+            # Perhaps it is quieter now; and what quiet is, is known better.
+            late = [place for place in order if _disturbed(done[place[1]][place[0]], gauge)]
+            again = zip(late, visit_all(late, f" again {attempt}"), strict=True)
+            for (number, index), timed in again:
+                if not _disturbed(timed, gauge):
+                    done[index][number] = timed
+        for number, index in order:
             if _disturbed(done[index][number], gauge):
                 done[index][number] = replace(done[index][number], quiet_s=())
     return done, core, gauge
