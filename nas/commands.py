@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from nas.errors import ExperimentError, VerificationError
 from nas.progress import Reporter
@@ -19,7 +17,7 @@ def search(options: Namespace) -> int:
     """``hwnas search``."""
     from hw_profiles.profile import shipped_profiles
     from nas.experiment import Experiment
-    from nas.rendering import print_pareto
+    from nas.rendering import print_json, print_pareto
     from nas.run_folder import RunFolder
     from nas.search import free_folder, run_experiment
 
@@ -38,7 +36,7 @@ def search(options: Namespace) -> int:
         experiment, folder, resume=options.resume, report=report, again=options.line
     )
     if options.json:
-        _print_json(outcome.pareto.to_json())
+        print_json(outcome.pareto.to_json())
     else:
         print_pareto(outcome.pareto)
     report.line(
@@ -54,13 +52,13 @@ def pareto(options: Namespace) -> int:
     """``hwnas pareto``."""
     from nas.indicators import LOCAL
     from nas.pricing import report_others, report_table
-    from nas.rendering import print_pareto
+    from nas.rendering import print_json, print_pareto
     from nas.run_folder import RunFolder
 
     run = RunFolder.open(Path(options.run))
     found = run.read_pareto()
     if options.json:
-        _print_json(found.to_json())
+        print_json(found.to_json())
     else:
         print_pareto(found)
         report_table(run.latency_table(), Reporter())
@@ -73,6 +71,7 @@ def pareto(options: Namespace) -> int:
 def export(options: Namespace) -> int:
     """``hwnas export``."""
     from nas.export import export_members, verify_export
+    from nas.rendering import print_json
     from nas.run_folder import RunFolder
 
     run = RunFolder.open(Path(options.run))
@@ -98,7 +97,7 @@ def export(options: Namespace) -> int:
                 f"{_measured(result.measured_s)}, {1e3 * result.predicted_s:.4g} ms predicted"
             )
     if options.json:
-        _print_json([asdict(result) for result in results])
+        print_json([asdict(result) for result in results])
     report.line(f"{len(results)} of {len(members)} verified.")
     if failures:
         raise VerificationError("\n".join(failures))
@@ -115,15 +114,12 @@ def doctor(options: Namespace) -> int:
     """``hwnas doctor``."""
     from hw_profiles.store import Store
     from nas.doctor import checks
+    from nas.rendering import print_json
 
     found = checks(Store())
     if options.json:
-        _print_json([asdict(check) for check in found])
+        print_json([asdict(check) for check in found])
     else:
         for check in found:
             print(f"{'ok  ' if check.ok else 'WARN'} {check.name}: {check.detail}")
     return 0
-
-
-def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1, allow_nan=False))

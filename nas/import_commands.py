@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ def profile_import(options: Namespace) -> int:
     """``hwnas profile import``."""
     from hw_profiles.store import Store
     from nas.imports import import_item, print_imports, save_import
+    from nas.rendering import print_json
     from predictors.published import import_measurements
     from predictors.published_table import PublishedTable
 
@@ -53,7 +53,7 @@ def profile_import(options: Namespace) -> int:
     setting = options.setting or name
     kept = save_import(folder, setting, imported)
     if options.json:
-        _print_json(import_item(folder.resolve().name, setting, imported))
+        print_json(import_item(folder.resolve().name, setting, imported))
     else:
         print_imports([(setting, imported)])
     report.line(
@@ -67,7 +67,7 @@ def profile_predict(options: Namespace) -> int:
     from hw_profiles.store import Store
     from nas.imports import imports_of
     from nas.profile_commands import find_profile
-    from nas.rendering import print_rows
+    from nas.rendering import print_json, print_rows
 
     profile, settings = find_profile(options.profile, Store())
     imports = imports_of(profile)
@@ -94,7 +94,7 @@ def profile_predict(options: Namespace) -> int:
     else:
         found = list(_predicted_rows(imported, Path(options.table)))
     if options.json:
-        _print_json(found)
+        print_json(found)
         return 0
     rows = [
         [*map(str, item["config"].values())]
@@ -144,7 +144,3 @@ def _pairs(what: str, words: Sequence[str]) -> dict[str, str]:
             raise ExperimentError(f"`{what}` must be NAME=VALUE, each name once; got {word!r}.")
         pairs[name] = value
     return pairs
-
-
-def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1, allow_nan=False))

@@ -101,9 +101,10 @@ def _asked(options: Namespace) -> _Asked:
         return _Asked(experiment.space(dataset), experiment.measurement, dataset, experiment.seed)
     if options.set:
         raise ExperimentError("`--set` changes an experiment; with --space use the other options.")
+    config = _measurement(given)
     members = [profiled_space(name) for name in dict.fromkeys(options.space)]
     try:
-        return _Asked(UnionSpace(members), _measurement(given))
+        return _Asked(UnionSpace(members), config)
     except ValueError as error:
         raise ExperimentError(f"`--space`: {error} Measure them one by one.") from error
 
@@ -209,6 +210,7 @@ def profile_list(options: Namespace) -> int:
     from hw_profiles.store import Store
     from nas.imports import import_item, imports_of
     from nas.profile_views import print_settings, setting_item
+    from nas.rendering import print_json
 
     store = Store()
     named = [find_profile(text, store)[0] for text in options.profiles]
@@ -222,7 +224,7 @@ def profile_list(options: Namespace) -> int:
         ]
         found += [import_item(profile.name, *item) for item in imports_of(profile).items()]
     if options.json:
-        _print_json(found)
+        print_json(found)
     elif found:
         print_settings(found)
     else:
@@ -235,6 +237,7 @@ def profile_show(options: Namespace) -> int:
     from hw_profiles.store import Store
     from nas.imports import import_item, imports_of, print_imports
     from nas.profile_views import print_profile, print_table, profile_item
+    from nas.rendering import print_json
 
     profile, settings = find_profile(options.profile, Store())
     tables = [table for name in settings for table in profile.tables(name)]
@@ -246,7 +249,7 @@ def profile_show(options: Namespace) -> int:
                 "measurements; leave them out."
             )
         if options.json:
-            _print_json([import_item(profile.name, *item) for item in imports])
+            print_json([import_item(profile.name, *item) for item in imports])
         else:
             print(f"{profile.name}: published measurements")
             print_imports(imports)
@@ -259,7 +262,7 @@ def profile_show(options: Namespace) -> int:
     if options.plot is not None:
         _plot(tables, settings[0], options.quantity, Path(options.plot))
     if options.json:
-        _print_json(profile_item(profile, tables, options.entries))
+        print_json(profile_item(profile, tables, options.entries))
         return 0
     print_profile(profile, tables)
     for table in tables:
@@ -273,6 +276,7 @@ def profile_validate(options: Namespace) -> int:
     from hw_profiles.store import Store
     from nas.imports import imports_of
     from nas.profile_views import findings_item, print_findings
+    from nas.rendering import print_json
     from nas.repetition import Repetition
 
     if options.networks < 2:
@@ -300,7 +304,7 @@ def profile_validate(options: Namespace) -> int:
         if not options.json:
             print_findings(repetition.table, findings)
     if options.json:
-        _print_json([findings_item(profile.name, *result) for result in results])
+        print_json([findings_item(profile.name, *result) for result in results])
     reasons = [
         f"{table.name}, family {finding.family}: {'; '.join(finding.reasons)}."
         for table, findings in results
@@ -356,7 +360,3 @@ def _plot(tables: Sequence[BlockTable], setting: str, of: str, path: Path) -> No
     except ValueError as error:
         raise ExperimentError(f"`--plot`: {error}") from error
     Reporter().line(f"The plot of {of} in {setting} is {path}.")
-
-
-def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=1, allow_nan=False))

@@ -10,6 +10,7 @@ from typing import Any
 from nas.errors import ExperimentError
 from nas.splits import Dataset
 from search_spaces import SearchSpace, SparseSpace
+from search_spaces.block import as_tuples
 from search_spaces.validation import choice_fields
 
 __all__ = ["make_space", "nearest"]
@@ -33,7 +34,7 @@ def make_space(
         ExperimentError: It has no such field, a field is missing, its choices do not make networks,
             or its networks do not read the data set.
     """
-    given = {key: _tuples(value) for key, value in fields.items() if key != "class"}
+    given = {key: as_tuples(value) for key, value in fields.items() if key != "class"}
     sparsity = given.pop("sparsity", None)
     parameters = inspect.signature(cls).parameters
     decided = {key: v for key, v in dataset.space_fields.items() if key in parameters}
@@ -77,7 +78,3 @@ def nearest(key: str, known: Sequence[str]) -> str:
     """A question whether the most similar of the known keys was meant, if one is similar."""
     near = difflib.get_close_matches(key, known, n=1)
     return f" Did you mean `{near[0]}`?" if near else ""
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value

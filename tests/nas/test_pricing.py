@@ -280,6 +280,8 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
     class Clockwork(Stopwatch):
         """Stops at the sixth visit, once."""
 
+        limit_s = float("inf")
+
         def __call__(self, run: Any) -> Visit:
             if len(visited) == 5 and not interrupted:
                 interrupted.append(True)
