@@ -172,7 +172,7 @@ def test_it_is_searched_and_exported_from_the_command_line(
     monkeypatch.setenv("HWNAS_HOME", str(tmp_path / "home"))
     # Which block takes how long is not what is tested here.
     monkeypatch.setattr(OnnxRuntimeCpu, "prepare", lambda self, architecture: lambda: None)
-    monkeypatch.setattr("hw_profiles.gauge.visit", lambda *_: Visit((1.0, 1.1, 1.2), 1.0))
+    monkeypatch.setattr("hw_profiles.gauge.visit", lambda *_, **__: Visit((1.0, 1.1, 1.2), 1.0))
     monkeypatch.chdir(tmp_path)  # The path in the file is taken from where the file is.
     run = str(tmp_path / "run")
     settings = (

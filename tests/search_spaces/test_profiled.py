@@ -37,7 +37,17 @@ def test_unknown_one_lists_the_known() -> None:
         profiled_space("vit_225")
 
 
-@pytest.mark.parametrize("name", list(PROFILED))
+def test_language_models_read_as_many_tokens_as_the_name_says(
+    spaces: dict[str, SearchSpace],
+) -> None:
+    space = spaces["decoder_512"]
+    for row in space.random_codes(20, np.random.default_rng(0)):
+        network = space.decode(row)
+        assert network.input_shapes == ((512,),)
+        assert network.token_ids == 50_257
+
+
+@pytest.mark.parametrize("name", [name for name in PROFILED if name != "decoder_512"])
 def test_networks_read_images_of_the_size_in_the_name(
     spaces: dict[str, SearchSpace], name: str
 ) -> None:
