@@ -22,6 +22,10 @@ EPILOG = """exit status: 0 done, 1 internal error, 2 usage or configuration,
 130 interrupted (saved; the line that goes on is printed)"""
 
 
+PICK = "WHAT[,NAME<=VALUE...]"
+PICKS = """knee, all, representative, least:NAME, most:NAME (of what is maximised) or an id, of the
+members that keep to the limits after it, such as 'least:quality,macs<=1e6'"""
+
 IMPORTS = "import_commands"
 IMPORT = """Make a profile of measurements that others published: a table with a row for each
 architecture, columns that describe it, and its measured latency. A regression is fitted to the
@@ -94,6 +98,15 @@ def _parser() -> argparse.ArgumentParser:
 
     pareto = command("pareto", "Print the Pareto set of a run.", "pareto")
     pareto.add_argument("run", metavar="RUN")
+    pareto.add_argument(
+        "--budget",
+        action="append",
+        default=[],
+        metavar="NAME<=VALUE",
+        help="find the set of what was trained under this budget, training nothing; a name may end "
+        "in another unit (latency_ms@local<=2); >= for what is maximised; may be repeated",
+    )
+    pareto.add_argument("--pick", metavar=PICK, help=f"print only these members: {PICKS}")
     _json(pareto)
 
     cost = command(
@@ -148,7 +161,9 @@ def _parser() -> argparse.ArgumentParser:
 
     export = command("export", "Write members of a run's set as verified ONNX.", "export")
     export.add_argument("run", metavar="RUN")
-    export.add_argument("--pick", default="knee", metavar="knee|ID|all", help="default: knee")
+    export.add_argument(
+        "--pick", default="knee", metavar=PICK, help=f"which members (default: knee): {PICKS}"
+    )
     export.add_argument("--out", metavar="DIR", help="default: RUN/exports")
     export.add_argument(
         "--verify-only",

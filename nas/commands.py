@@ -50,14 +50,24 @@ def search(options: Namespace) -> int:
 
 def pareto(options: Namespace) -> int:
     """``hwnas pareto``."""
+    from hw_profiles.store import Store
+    from nas.budget_units import parse_budgets
     from nas.indicators import LOCAL
     from nas.pricing import report_others, report_table
-    from nas.rendering import print_json, print_pareto
+    from nas.recomputation import pareto_under
+    from nas.rendering import print_json, print_members, print_pareto
     from nas.run_folder import RunFolder
 
+    budgets = parse_budgets(options.budget)
     run = RunFolder.open(Path(options.run))
-    found = run.read_pareto()
-    if options.json:
+    found = pareto_under(run, budgets, Store(), Reporter()) if budgets else run.read_pareto()
+    if options.pick is not None:
+        picked = found.pick(options.pick)
+        if options.json:
+            print_json([member.to_json() for member in picked])
+        else:
+            print_members(picked, f"Members of the Pareto set: {options.pick}")
+    elif options.json:
         print_json(found.to_json())
     else:
         print_pareto(found)

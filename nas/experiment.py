@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from pydantic import Field, ValidationError, field_validator
 
+from nas.budget_units import canonical_budgets
 from nas.config import Config, Real, Whole
 from nas.datasets import DATASETS, FROM_FILES
 from nas.errors import ExperimentError
@@ -103,7 +104,7 @@ class Experiment(Config):
         training: How.
         search: How candidates are proposed.
         budgets: Limit of an indicator, in its unit: the most of what is minimised, the least of
-            what is maximised.
+            what is maximised. A file may name another unit (``latency_ms``), which is converted.
         profiles: Further places of which the Pareto set has every indicator: ``"PROFILE"`` or
             ``"PROFILE:SETTING"``.
         measurement: How the tables of this machine are made.
@@ -179,7 +180,10 @@ class Experiment(Config):
         for name in experiment.search.objectives:
             with _named(f"{where}: `search.objectives`"):
                 check_name(name, profiles)
-        for name, limit in experiment.budgets.items():
+        with _named(f"{where}: `budgets`"):
+            budgets = canonical_budgets(experiment.budgets)
+        experiment = experiment.model_copy(update={"budgets": budgets})
+        for name, limit in budgets.items():
             with _named(f"{where}: `budgets`"):
                 check_name(name, profiles)
             if not 0 < limit < math.inf:

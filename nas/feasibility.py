@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from nas.indicators import indicator
 from nas.pricer import Pricer
 from search_spaces import Choice, SearchSpace
 
-__all__ = ["Pool", "Unseen", "feasible_neighbours", "feasible_pool"]
+__all__ = ["POOL", "Pool", "Unseen", "feasible_neighbours", "feasible_pool", "improved"]
 
 POOL = 20_000
 GENERATIONS, SURVIVORS, CHILDREN = 30, 200, 1_000
@@ -50,17 +50,44 @@ def feasible_pool(
     meets = (missed <= 0).all(axis=1)
     if meets.any():
         return Pool(codes[meets], float(meets.mean()))
-    for _ in range(GENERATIONS):
-        order = np.argsort(np.maximum(missed, 0).sum(axis=1))[:SURVIVORS]
-        codes, missed = codes[order], missed[order]
-        if (missed[0] <= 0).all():
-            break
-        codes = np.unique(np.concatenate([codes, _mutants(space, codes, rng)]), axis=0)
-        missed = _excess(space, pricer, budgets, codes)
+    codes = improved(
+        space,
+        codes,
+        lambda codes: np.maximum(_excess(space, pricer, budgets, codes), 0).sum(axis=1),
+        rng,
+    )
+    missed = _excess(space, pricer, budgets, codes)
     meets = (missed <= 0).all(axis=1)
     if meets.any():
         return Pool(codes[meets], 0.0)
     raise _nothing_feasible(space, pricer, budgets, codes, missed)
+
+
+def improved(
+    space: SearchSpace,
+    codes: NDArray[np.int64],
+    badness: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    rng: np.random.Generator,
+    enough: float = 0.0,
+) -> NDArray[np.int64]:
+    """Architectures that mutation makes of the best of some, which costs no training.
+
+    Args:
+        space: Where they come from.
+        codes: Those to begin with: ``[n, parameters]``.
+        badness: What of each is to become small: ``[n]`` of codes ``[n, parameters]``.
+        rng: Of the mutations.
+        enough: Badness at which it stops.
+    """
+    bad = badness(codes)
+    for _ in range(GENERATIONS):
+        order = np.argsort(bad, kind="stable")[:SURVIVORS]
+        codes, bad = codes[order], bad[order]
+        if bad[0] <= enough:
+            break
+        codes = np.unique(np.concatenate([codes, _mutants(space, codes, rng)]), axis=0)
+        bad = badness(codes)
+    return codes
 
 
 def feasible_neighbours(

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas.candidates import Candidate
-from nas.indicators import INDICATORS, indicator, split_name
-from search_spaces import CorruptFileError, UnknownNameError
+from nas.columns import QUALITY, Columns
+from nas.dominance import membership, nondominated, representatives
+from nas.picks import pick_members
+from nas.redundancy import RedundantGroup, leading
+from nas.uncertainty import resolutions, standard_errors
+from search_spaces import CorruptFileError
 
-__all__ = ["ParetoSet", "pareto_set"]
+__all__ = ["ParetoSet", "hypervolume", "pareto_set"]
 
-QUALITY_COLUMN = "quality"
-EXACT_HYPERVOLUME_COLUMNS = 6
+EXACT_COLUMNS, EXACT_POINTS = 6, 500
+"""The hypervolume is exact up to so many columns, and in as many up to so many points."""
+SAMPLES, REPEATS = 262_144, 4
+SAMPLED_POINTS = 500
+"""More points than these are sampled less, so that time stays the same."""
 MARGIN = 0.1
 """How far the reference point lies beyond the worst value, as a share of the range."""
-ALIKE = 9
-"""Digits after the point in which columns over their largest agree that are multiples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +43,19 @@ class ParetoSet:
         hypervolume: Share of the box between ideal and reference point that the members dominate.
             Columns in which all candidates are equal are left out, and those that are a multiple of
             another.
-        hypervolume_method: ``"exact"``, or the approximation used above six columns.
+        hypervolume_method: ``"exact"``, or the approximation used where that is slow.
         evaluated: Distinct candidates that were trained.
         feasible: How many of those meet every budget.
         front_certificate: How far what the members were predicted to take is from what they took,
             as figures of a :class:`hw_profiles.Score`: a search picks where a table errs low.
+        hypervolume_error: Of the approximation, 95 %: twice the root mean square of how far four
+            repetitions by random directions are from it. 0 where it is exact.
+        redundant: Indicators that order the space alike.
+        representative: Ids of few members such that of each member one of them is worse by less
+            than what counts, in quality and in one indicator of each redundant group.
+        resolutions: What counts in each of these: of quality in its unit, else relative.
+        probabilities: By id of each member, the probability that it belongs to the set, as values
+            are uncertain (see :func:`nas.dominance.membership`); empty where all are exact.
     """
 
     members: tuple[Candidate, ...]
@@ -53,6 +66,11 @@ class ParetoSet:
     evaluated: int
     feasible: int
     front_certificate: Mapping[str, float] | None = None
+    hypervolume_error: float = 0.0
+    redundant: tuple[RedundantGroup, ...] = ()
+    representative: tuple[str, ...] = ()
+    resolutions: Mapping[str, float] = field(default_factory=dict)
+    probabilities: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -60,151 +78,175 @@ class ParetoSet:
             "candidates": [member.to_json() for member in self.members],
             "hypervolume": self.hypervolume,
             "hypervolume_method": self.hypervolume_method,
+            "hypervolume_error": self.hypervolume_error,
             "reference_point": dict(self.reference_point),
             "ideal_point": dict(self.ideal_point),
             "evaluated": self.evaluated,
             "feasible": self.feasible,
             "front_certificate": self.front_certificate and dict(self.front_certificate),
+            "redundant": [group.to_json() for group in self.redundant],
+            "representative": list(self.representative),
+            "resolutions": dict(self.resolutions),
+            "probabilities": dict(self.probabilities),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any], where: str = "data") -> ParetoSet:
-        """Reads back what :meth:`to_json` wrote.
+        """Reads back what :meth:`to_json` wrote; what earlier versions did not write is empty.
 
         Raises:
             CorruptFileError: It is something else; the message names where it came from.
         """
         try:
-            members = tuple(Candidate.from_json(item) for item in data["candidates"])
-            rest = {key: data[key] for key in cls.__dataclass_fields__ if key != "members"}
+            known = {
+                item.name: data[item.name]
+                for item in fields(cls)
+                if item.name in data or (_needed(item) and item.name != "members")
+            }
+            groups = [RedundantGroup.from_json(item) for item in known.get("redundant", ())]
+            known |= {
+                "members": tuple(Candidate.from_json(item) for item in data["candidates"]),
+                "redundant": tuple(groups),
+                "representative": tuple(known.get("representative", ())),
+            }
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CorruptFileError(f"{where} is not a Pareto set: {error!r}.") from error
-        return cls(members, **rest)
+        return cls(**known)
 
-    def pick(self, name: str) -> tuple[Candidate, ...]:
-        """Members by ``"all"``, ``"knee"`` or an id (or its unambiguous beginning).
+    def pick(self, text: str) -> tuple[Candidate, ...]:
+        """Members by a pick such as ``"knee"`` or ``"least:quality,macs<=1e6"``.
 
-        The knee is the member closest to the ideal point when quality and each indicator are
-        scaled to the members' own range, all weighing the same. An indicator that is a multiple of
-        another weighs nothing: without experts, active params are params.
-
-        Raises:
-            UnknownNameError: No member has that id.
+        See :func:`nas.picks.pick_members`, also for errors.
         """
-        if name == "all":
-            return self.members
-        if name == "knee" and self.members:
-            columns = _columns(self.members)
-            points = _matrix(self.members, columns)
-            scaled, _, _ = _scaled(points, _maximized(columns))
-            distance = np.linalg.norm(scaled[:, _distinct(points, columns)], axis=1)
-            return (self.members[int(np.argmin(distance))],)
-        found = [member for member in self.members if name and member.id.startswith(name)]
-        if len(found) != 1:
-            known = ["knee", "all", *(member.id for member in self.members)]
-            raise UnknownNameError("member", name, known if self.members else [])
-        return (found[0],)
+        return pick_members(self.members, self.representative, text)
 
 
-def pareto_set(candidates: Sequence[Candidate]) -> ParetoSet:
+def pareto_set(
+    candidates: Sequence[Candidate],
+    *,
+    redundant: Sequence[RedundantGroup] = (),
+    quality_errors: Mapping[str, float] | None = None,
+) -> ParetoSet:
     """The Pareto set of evaluated candidates; order and repeats change nothing.
 
     Args:
         candidates: All that were evaluated, with the same indicators each.
+        redundant: Indicators that order the space alike; the set is over all of them, and its
+            representative members are chosen by one of each.
+        quality_errors: Standard error of quality by id, where it is known.
 
     Raises:
         ValueError: A value is NaN or infinite, or their qualities are of several kinds.
     """
-    import moocore
-
     distinct = {candidate.id: candidate for candidate in candidates}
     feasible = [distinct[key] for key in sorted(distinct) if distinct[key].feasible]
     if not feasible:
-        return ParetoSet((), {}, {}, 0.0, "exact", len(distinct), 0)
+        groups = tuple(redundant)
+        return ParetoSet((), {}, {}, 0.0, "exact", len(distinct), 0, redundant=groups)
     kinds = sorted({candidate.quality.name for candidate in feasible})
     if len(kinds) > 1:
         raise ValueError(f"`candidates` must be of one quality; got {', '.join(kinds)}.")
-    columns = _columns(feasible)
-    points = _matrix(feasible, columns)
-    if not np.isfinite(points).all():
+    columns, errors = Columns.of(feasible), quality_errors or {}
+    if not np.isfinite(columns.values).all():
         raise ValueError("`candidates` hold a NaN or infinite value; leave failed ones out.")
-    maximized = _maximized(columns)
-    keep = moocore.is_nondominated(points, maximise=maximized.tolist(), keep_weakly=True)
+    keep = nondominated(columns.values, columns.maximized)
     members = [candidate for candidate, kept in zip(feasible, keep, strict=True) if kept]
     members.sort(key=lambda c: (c.quality.value, c.indicators["params"].value, c.id))
-    scaled, ideal, worst = _scaled(points, maximized)
-    varying = _distinct(points, columns)
-    volume, method = 0.0, "exact"
-    if varying.any():
-        front = scaled[keep][:, varying]
-        reference = np.full(int(varying.sum()), 1 + MARGIN)
-        if len(reference) <= EXACT_HYPERVOLUME_COLUMNS:
-            volume = moocore.hypervolume(front, ref=reference)
-        else:
-            method = "moocore.hv_approx, Rphi-FWE+, 262144 samples"
-            volume = moocore.hv_approx(front, ref=reference)
-        volume = float(volume) / (1 + MARGIN) ** len(reference)
+    ideal, worst = columns.ideal, columns.worst
+    volume, error, method = hypervolume(columns.scaled[keep][:, columns.distinct])
+    sizes, chosen = _representative(members, columns, redundant, errors)
     return ParetoSet(
         members=tuple(members),
         reference_point=dict(
-            zip(columns, (worst + MARGIN * (worst - ideal)).tolist(), strict=True)
+            zip(columns.names, (worst + MARGIN * (worst - ideal)).tolist(), strict=True)
         ),
-        ideal_point=dict(zip(columns, ideal.tolist(), strict=True)),
+        ideal_point=dict(zip(columns.names, ideal.tolist(), strict=True)),
         hypervolume=volume,
         hypervolume_method=method,
         evaluated=len(distinct),
         feasible=len(feasible),
+        hypervolume_error=error,
+        redundant=tuple(redundant),
+        representative=chosen,
+        resolutions=sizes,
+        probabilities=_probabilities(feasible, members, columns, errors),
     )
 
 
-def _maximized(columns: Sequence[str]) -> NDArray[np.bool_]:
-    return np.array([name != QUALITY_COLUMN and indicator(name).maximize for name in columns])
+def _needed(item: Any) -> bool:
+    return item.default is MISSING and item.default_factory is MISSING
 
 
-def _scaled(
-    points: NDArray[np.float64], maximized: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Points between 0 for the best value of a column and 1 for the worst; these two values.
+def hypervolume(front: NDArray[np.float64], approximate: bool = False) -> tuple[float, float, str]:
+    """Share of the box up to the reference point that points dominate, its error and the method.
 
-    A column in which all are equal is 0.
+    Args:
+        front: ``[n, columns]``, scaled to between 0 and 1; the reference point is 1.1.
+        approximate: Whether to do so even where the exact value is quick.
     """
-    least, most = points.min(axis=0), points.max(axis=0)
-    ideal, worst = np.where(maximized, most, least), np.where(maximized, least, most)
-    span = np.where(most > least, worst - ideal, 1.0)
-    return (points - ideal) / span, ideal, worst
+    import moocore
 
-
-def _distinct(points: NDArray[np.float64], columns: Sequence[str]) -> NDArray[np.bool_]:
-    """Which columns vary, are no multiple of an earlier one and follow none: ``[columns]``."""
-    shares = points / np.maximum(np.abs(points).max(axis=0), 1e-300)
-    _, first = np.unique(np.round(shares, ALIKE), axis=1, return_index=True)
-    distinct: NDArray[np.bool_] = np.isin(np.arange(points.shape[1]), first)
-    distinct &= np.ptp(points, axis=0) > 0
-    for position, name in enumerate(columns):
-        base, place = split_name(name)
-        followed = INDICATORS[base].follows if base in INDICATORS else ""
-        distinct[position] &= not followed or f"{followed}@{place}" not in columns
-    return distinct
-
-
-def _columns(candidates: Sequence[Candidate]) -> list[str]:
-    """What candidates are compared by: not the costs of generation where only some generate."""
-    mixed = {
-        name
-        for name in candidates[0].indicators
-        if indicator(name).of_generation
-        and len({candidate.indicators[name].value == 0 for candidate in candidates}) > 1
-    }
-    names = (name for name in candidates[0].indicators if name not in mixed)
-    return [QUALITY_COLUMN, *names]
-
-
-def _matrix(candidates: Sequence[Candidate], columns: Sequence[str]) -> NDArray[np.float64]:
-    rows = [
-        [
-            candidate.quality.value if name == QUALITY_COLUMN else candidate.indicators[name].value
-            for name in columns
-        ]
-        for candidate in candidates
+    points, columns = front.shape
+    if not columns:
+        return 0.0, 0.0, "exact"
+    reference, box = np.full(columns, 1 + MARGIN), (1 + MARGIN) ** columns
+    quick = columns < EXACT_COLUMNS or (columns == EXACT_COLUMNS and points <= EXACT_POINTS)
+    if quick and not approximate:
+        return float(moocore.hypervolume(front, ref=reference)) / box, 0.0, "exact"
+    samples = SAMPLES * min(points, SAMPLED_POINTS) // points
+    volume = moocore.hv_approx(front, ref=reference, nsamples=samples)
+    repeated = [
+        moocore.hv_approx(front, ref=reference, nsamples=samples, method="DZ2019-MC", seed=seed)
+        for seed in range(1, REPEATS + 1)
     ]
-    return np.array(rows, dtype=float)
+    error = 2 * float(np.sqrt(np.mean((np.array(repeated) - volume) ** 2)))
+    return float(volume) / box, error / box, f"moocore.hv_approx, Rphi-FWE+, {samples} samples"
+
+
+def _representative(
+    members: Sequence[Candidate],
+    columns: Columns,
+    redundant: Sequence[RedundantGroup],
+    quality_errors: Mapping[str, float],
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """What counts in each column that representatives are chosen by, and their ids."""
+    varying = [n for n, kept in zip(columns.names, columns.distinct, strict=True) if kept]
+    names = list(leading(varying, redundant))
+    sizes = resolutions(members, names, quality_errors)
+    coordinates = []
+    for name in names:
+        position = columns.names.index(name)
+        column = np.array(
+            [m.quality.value if name == QUALITY else m.indicators[name].value for m in members]
+        )
+        if name == QUALITY:
+            coordinates.append(column / sizes[name])
+            continue
+        with np.errstate(divide="ignore"):
+            steps = np.log(column) / np.log1p(sizes[name])
+        coordinates.append(-steps if columns.maximized[position] else steps)
+    if not coordinates:
+        return sizes, (members[0].id,)
+    chosen = representatives(np.stack(coordinates, axis=1))
+    return sizes, tuple(members[i].id for i in chosen)
+
+
+def _probabilities(
+    feasible: Sequence[Candidate],
+    members: Sequence[Candidate],
+    columns: Columns,
+    quality_errors: Mapping[str, float],
+) -> dict[str, float]:
+    """Of each member the probability that it belongs to the set."""
+    names = [n for n, kept in zip(columns.names, columns.distinct, strict=True) if kept]
+    errors = standard_errors(feasible, names, quality_errors)
+    if not errors.any():
+        return {}
+    shares = membership(
+        columns.values[:, columns.distinct],
+        columns.maximized[columns.distinct],
+        errors,
+        np.array([name != QUALITY for name in names]),
+    )
+    by_id = {c.id: float(share) for c, share in zip(feasible, shares, strict=True)}
+    return {member.id: by_id[member.id] for member in members}

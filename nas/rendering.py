@@ -14,6 +14,7 @@ from rich.table import Table
 from hw_profiles import BlockTable, Score
 from hw_profiles.certificate import Measured
 from nas.candidates import Candidate
+from nas.columns import QUALITY
 from nas.indicators import LOCAL, indicator, split_name
 from nas.pareto import ParetoSet
 from nas.pricer import paper_gflops
@@ -31,6 +32,7 @@ __all__ = [
     "print_indicators",
     "print_json",
     "print_lifetimes",
+    "print_members",
     "print_pareto",
     "print_rows",
     "score_cells",
@@ -66,6 +68,9 @@ def _number(value: float) -> str:
 
 SURE = 0.95
 """A probability of keeping to a budget from which nothing is said."""
+
+STANDS, MEMBERSHIP = "stands for all", "in the set"
+"""Headings of the columns that say how a member stands in the set."""
 
 _QUALITIES = {
     "validation_error": ("val err %", "test acc %"),
@@ -108,16 +113,66 @@ def print_pareto(pareto: ParetoSet) -> None:
     if not pareto.members:
         print("The Pareto set is empty: no feasible candidate was trained.")
         return
-    names, same = _telling(pareto.members)
-    whole = {name for member in pareto.members for name in member.measured}
-    kind = pareto.members[0].quality.name
+    extra = _beside(pareto)
+    same = _print_table(pareto.members, "Pareto set across quality and every indicator", extra)
+    share = len(pareto.members) / pareto.feasible
+    error = f" ± {pareto.hypervolume_error:.2g}" if pareto.hypervolume_error else ""
+    print(
+        f"{len(pareto.members)} of {pareto.feasible} feasible candidates ({share:.0%}) are in the "
+        f"set; {pareto.evaluated} were trained. Hypervolume {pareto.hypervolume:.4g}{error} of the "
+        f"box from the best to the reference point ({pareto.hypervolume_method})."
+    )
+    if STANDS in extra:
+        sizes = [
+            f"{name} {size:.2g}" if name == QUALITY else f"{name} {size:.0%}"
+            for name, size in pareto.resolutions.items()
+        ]
+        print(
+            f"{len(pareto.representative)} of them stand for all (`--pick representative`): every "
+            f"other is better than one of these by at most {', '.join(sizes)}."
+        )
+    if pareto.redundant:
+        print(f"Order the space alike: {'; '.join(map(str, pareto.redundant))}.")
+    if MEMBERSHIP in extra:
+        print(f"{MEMBERSHIP}: probability of belonging to the set, as values are uncertain.")
+    if pareto.front_certificate:
+        print(_front(pareto.front_certificate))
+    _print_notes(pareto.members, same)
+
+
+def print_members(members: Sequence[Candidate], title: str) -> None:
+    """Prints some members as :func:`print_pareto` does, and nothing of the set."""
+    if not members:
+        print("No member.")
+        return
+    _print_notes(members, _print_table(members, title))
+
+
+def _beside(pareto: ParetoSet) -> dict[str, list[str]]:
+    """Columns that say how a member stands in the set, where that tells members apart."""
+    columns, members = {}, pareto.members
+    if 0 < len(pareto.representative) < len(members):
+        chosen = set(pareto.representative)
+        columns[STANDS] = ["yes" if member.id in chosen else "" for member in members]
+    if any(probability < SURE for probability in pareto.probabilities.values()):
+        columns[MEMBERSHIP] = [f"{pareto.probabilities[member.id]:.0%}" for member in members]
+    return columns
+
+
+def _print_table(
+    members: Sequence[Candidate], title: str, extra: Mapping[str, Sequence[str]] | None = None
+) -> dict[str, str]:
+    """Prints a member a row, with more columns; returns why an indicator is not among them."""
+    names, same = _telling(members)
+    whole = {name for member in members for name in member.measured}
+    kind = members[0].quality.name
     headings = ["id", "space", *_QUALITIES.get(kind, (kind, "test"))]
     for name in names:
         headings.append(_heading(name))
         if name in whole:
             headings.append("measured")
     rows = []
-    for member in pareto.members:
+    for member in members:
         tested = "" if member.test_quality is None else _quality(member.test_quality)
         row = [member.id, member.architecture.space, _quality(member.quality), tested]
         for name in names:
@@ -129,20 +184,21 @@ def print_pareto(pareto: ParetoSet) -> None:
                 measured = member.measured.get(name)
                 row.append(_number(measured.value / scale) if measured else "")
         rows.append(row)
-    print_rows(headings, rows, "Pareto set across quality and every indicator")
-    share = len(pareto.members) / pareto.feasible
-    print(
-        f"{len(pareto.members)} of {pareto.feasible} feasible candidates ({share:.0%}) are in the "
-        f"set; {pareto.evaluated} were trained. Hypervolume {pareto.hypervolume:.4g} of the box "
-        f"from the best to the reference point ({pareto.hypervolume_method})."
-    )
-    if pareto.front_certificate:
-        print(_front(pareto.front_certificate))
+    for heading, cells in (extra or {}).items():
+        headings.append(heading)
+        for row, cell in zip(rows, cells, strict=True):
+            row.append(cell)
+    print_rows(headings, rows, title)
+    return same
+
+
+def _print_notes(members: Sequence[Candidate], same: Mapping[str, str]) -> None:
+    """Prints what the table leaves out, and what is uncertain in it."""
     if same:
         print(f"Not shown: {', '.join(f'{name} ({why})' for name, why in same.items())}.")
-    if any(_guessed(name, v) for m in pareto.members for name, v in m.indicators.items()):
+    if any(_guessed(name, v) for m in members for name, v in m.indicators.items()):
         print("* A block of it was not timed but predicted.")
-    for member in pareto.members:
+    for member in members:
         for name, probability in member.feasibility.items():
             if probability is not None and probability < SURE:
                 print(f"{member.id} keeps to the budget of {name} with probability "

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hw_profiles import BlockTable, local_device
 from hw_profiles.store import Store
+from nas.budget_table import report_budgets
 from nas.candidates import Candidate, excess, violations
 from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
@@ -28,10 +29,12 @@ from nas.pricer import Pricer
 from nas.pricing import count_space, report_others
 from nas.progress import Bar, Reporter
 from nas.quality import Quality
+from nas.redundancy import RedundantGroup, redundant_of_space, report_redundant
 from nas.resuming import check_same_code, check_same_device, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.samplers import make_sampler
 from nas.splits import Dataset
+from nas.uncertainty import sampling_errors
 from search_spaces import Architecture, Choice, Suggest, UnionSpace
 
 if TYPE_CHECKING:
@@ -114,6 +117,7 @@ def run_experiment(
         check_same_code(table, space)
         counts = count_space(space, store, report)
         devices = devices_of_run(experiment, run.profiles(), space, counts)
+        limits = experiment.budgets  # Reported when the run was begun.
         run.start(experiment)
     else:
         RunFolder.check_free(folder)
@@ -128,6 +132,7 @@ def run_experiment(
                 report_others(place, device.tables, report)
             known = Pricer(counts, experiment.training_setup, devices)
             limits = {k: v for k, v in experiment.budgets.items() if k in known.names}
+            report_budgets(space, known, limits, experiment.seed, report)
             feasible_pool(space, known, limits, experiment.seed)
             own, table = ready_local_devices(experiment, space, counts, store, report)
             devices = {place: (own | devices)[place] for place in experiment.places}
@@ -138,12 +143,17 @@ def run_experiment(
             ) from interrupt
     pricer = Pricer(counts, experiment.training_setup, devices)
     pricer.require(experiment.steering)
+    redundant = redundant_of_space(space, pricer, experiment.seed)
+    report_redundant(redundant, report)
+    if set(experiment.budgets) != set(limits):
+        report_budgets(space, pricer, experiment.budgets, experiment.seed, report)
     pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
     if experiment.budgets:
         report.line(f"Budgets: {pool.share:.1%} of random architectures meet all of them.")
     priced = [(device.profile, device.tables) for device in devices.values()]
     run = run or RunFolder.create(folder, experiment, priced, local_device())
-    return Search(experiment, run, space, dataset, pricer, pool, report).run(table)
+    search = Search(experiment, run, space, dataset, pricer, pool, report, redundant=redundant)
+    return search.run(table)
 
 
 def free_folder(name: str, parent: Path = Path("runs")) -> Path:
@@ -167,6 +177,7 @@ class Search:
         pricer: What they cost.
         pool: Random candidates within the budgets.
         report: Where progress is written.
+        redundant: Indicators that order the space alike.
     """
 
     experiment: Experiment
@@ -181,6 +192,7 @@ class Search:
     over_budget: int = 0
     repeats: int = 0
     exhausted: bool = False
+    redundant: tuple[RedundantGroup, ...] = ()
 
     def __post_init__(self) -> None:
         budgets, seed = self.experiment.budgets, self.experiment.seed
@@ -383,14 +395,19 @@ class Search:
             seconds=result.seconds,
         )  # fmt: skip
 
+    def _pareto(self) -> ParetoSet:
+        candidates = list(self.evaluated.values())
+        errors = sampling_errors(candidates, self.dataset)
+        return pareto_set(candidates, redundant=self.redundant, quality_errors=errors)
+
     def _write_untested(self) -> None:
-        pareto = pareto_set(list(self.evaluated.values()))
+        pareto = self._pareto()
         known = known_tests(self.folder)
         members = tuple(replace(m, test_quality=known.get(m.id)) for m in pareto.members)
         self.folder.write_pareto(replace(pareto, members=members))
 
     def _finish(self, table: BlockTable) -> ParetoSet:
-        pareto = pareto_set(list(self.evaluated.values()))
+        pareto = self._pareto()
         tested = score_members(self.folder, pareto.members, self.dataset)
         config = self.experiment.measurement
         members, measured = measure_members(tested, table, config, self.report)

@@ -461,3 +461,14 @@ def test_costs_of_generation_steer_only_where_all_generate(section: str) -> None
     mixed = Experiment.from_data(data | {"spaces": {"decoder": {}, "encoder_decoder": {}}})
     with pytest.raises(ExperimentError, match="networks of encoder_decoder generate none"):
         mixed.space(mixed.load_dataset())
+
+
+def test_a_budget_in_another_unit_is_converted(tiny: Callable[..., Experiment]) -> None:
+    assert tiny(budgets={"latency_ms": 2, "peak_memory_kb": 3}).budgets == {
+        "latency_s@local": 0.002,
+        "peak_memory_bytes": 3000.0,
+    }
+    with pytest.raises(ExperimentError, match=r"`latency_kg`: kg does not fit"):
+        tiny(budgets={"latency_kg": 2})
+    with pytest.raises(ExperimentError, match="two budgets of `latency_s@local`"):
+        tiny(budgets={"latency_ms": 2, "latency_s@local": 1})

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import moocore
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from nas.candidates import Candidate
 from nas.pareto import ParetoSet, pareto_set
 from nas.quality import BITS_PER_BYTE
+from nas.redundancy import RedundantGroup
 from predictors import Value
 from search_spaces import CorruptFileError, UnknownNameError
 
@@ -376,3 +378,92 @@ def test_costs_of_generation_do_not_decide_between_networks_of_which_some_genera
     assert ids(pareto_set([generates, silent]).members) == {generates.id}
     assert "decode_macs" not in pareto_set([generates, silent]).reference_point
     assert ids(pareto_set([generates, other]).members) == {generates.id, other.id}
+
+
+def test_the_stated_error_of_the_approximation_holds(make_candidate: Make) -> None:
+    # Seven columns, 40 points on a sphere: moocore can do it exactly too.
+    rng = np.random.default_rng(0)
+    raw = rng.random((40, 7))
+    points = 1 - raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    names = ("params", "macs", "flops", "activations", "model_bytes", "train_macs")
+    found = pareto_set(
+        [
+            make_candidate(width, row[0], **dict(zip(names, row[1:], strict=True)))
+            for width, row in enumerate(points.tolist(), start=1)
+        ]
+    )
+    scaled = (points - points.min(axis=0)) / np.ptp(points, axis=0)
+    exact = moocore.hypervolume(scaled, ref=np.full(7, 1.1)) / 1.1**7
+    assert found.hypervolume_method.startswith("moocore.hv_approx")
+    assert 0 < found.hypervolume_error < 0.01 * exact
+    assert abs(found.hypervolume - exact) <= found.hypervolume_error
+
+
+def test_exact_values_have_no_error_and_no_probabilities(make_candidate: Make) -> None:
+    found = pareto_set(build(make_candidate, [(0.1, 2.0), (0.2, 1.0)]))
+    assert found.hypervolume_error == 0.0
+    assert found.probabilities == {}
+
+
+def test_the_probability_of_members_by_hand(make_candidate: Make) -> None:
+    # Equal macs, so the better quality is the set. Their difference has a standard error of 0.05,
+    # and is 0.05: better with probability Phi(1) = 0.841.
+    candidates = build(make_candidate, [(0.10, 1.0), (0.15, 1.0), (0.9, 1.0)])
+    errors = dict(zip([c.id for c in candidates], (0.03, 0.04, 0.0), strict=True))
+    found = pareto_set(candidates, quality_errors=errors)
+    assert list(found.probabilities) == [candidates[0].id]
+    assert found.probabilities[candidates[0].id] == pytest.approx(0.841, abs=0.04)
+
+
+@checked
+@given(points=rows)
+def test_each_member_has_a_representative(
+    make_candidate: Make, points: list[tuple[float, ...]]
+) -> None:
+    found = pareto_set(build(make_candidate, points))
+    by_id = {member.id: member for member in found.members}
+    assert set(found.representative) <= set(by_id)
+    assert found.pick("representative") == tuple(
+        m for m in found.members if m.id in found.representative
+    )
+    for member in found.members:
+        assert any(_close(by_id[key], member, found.resolutions) for key in found.representative)
+
+
+def _close(one: Candidate, member: Candidate, sizes: Any) -> bool:
+    return all(
+        one.quality.value <= member.quality.value + size + 1e-12
+        if name == "quality"
+        else one.indicators[name].value <= member.indicators[name].value * (1 + size) + 1e-12
+        for name, size in sizes.items()
+    )
+
+
+def test_representatives_by_hand(make_candidate: Make) -> None:
+    # 103 is within 5 % of 100 and 0.1 within 0.0075 (5 % of the median of quality, 0.15) of itself.
+    points = [(0.1, 103.0), (0.15, 100.0), (0.2, 50.0)]
+    found = pareto_set(build(make_candidate, points))
+    assert [m.quality.value for m in found.pick("representative")] == [0.1, 0.2]
+    assert found.resolutions == pytest.approx({"quality": 0.0075, "params": 0.05})
+
+
+def test_one_indicator_of_each_redundant_group_chooses(make_candidate: Make) -> None:
+    groups = (RedundantGroup(("macs", "flops"), 0.95),)
+    points = [(0.1, 1.0, 100.0, 250.0), (0.1, 1.0, 120.0, 200.0), (0.1, 2.0, 50.0, 300.0)]
+    candidates = build(make_candidate, points)
+    alone, grouped = pareto_set(candidates), pareto_set(candidates, redundant=groups)
+    assert ids(alone.members) == ids(grouped.members) == ids(candidates)
+    assert "flops" not in grouped.resolutions
+    assert len(alone.representative) == 3
+    assert len(grouped.representative) == 2
+    assert ParetoSet.from_json(json.loads(json.dumps(grouped.to_json()))) == grouped
+
+
+def test_a_set_of_an_earlier_version_is_read(make_candidate: Make) -> None:
+    found = pareto_set(build(make_candidate, [(0.1, 2.0), (0.2, 1.0)]))
+    data = found.to_json()
+    for key in ("redundant", "representative", "resolutions", "probabilities", "hypervolume_error"):
+        del data[key]
+    read = ParetoSet.from_json(data)
+    assert read.members == found.members
+    assert (read.representative, read.redundant) == ((), ())

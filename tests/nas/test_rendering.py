@@ -10,7 +10,14 @@ from nas.candidates import Candidate
 from nas.indicators import INDICATORS
 from nas.pareto import pareto_set
 from nas.quality import BITS_PER_BYTE, ERROR
-from nas.rendering import print_certificate, print_indicators, print_pareto, print_rows
+from nas.redundancy import RedundantGroup
+from nas.rendering import (
+    print_certificate,
+    print_indicators,
+    print_members,
+    print_pareto,
+    print_rows,
+)
 from predictors import Value
 from search_spaces import TrainingSetup
 
@@ -160,6 +167,39 @@ def test_members_that_may_miss_a_budget_and_the_fronts_certificate_are_said(
     ]
     assert "The 2 members measured whole: latency 100% within ±10 %" in text
     assert "50% within ±5 % (repeated: 100%), bias -3.4%." in text
+
+
+def test_representatives_redundancy_and_doubt_are_said(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = [(0.1, 103.0), (0.15, 100.0), (0.2, 50.0)]
+    members = [make_candidate(w, q, params=p) for w, (q, p) in enumerate(points, start=1)]
+    group = RedundantGroup(("params", "macs"), 0.97)
+    found = pareto_set(members, redundant=[group])
+    likely = dict(zip([m.id for m in members], (0.62, 1.0, 1.0), strict=True))
+    print_pareto(replace(found, hypervolume_error=0.001, probabilities=likely))
+    text = capsys.readouterr().out
+    lines = [line.split() for line in text.splitlines()]
+    (first,), (second,), (third,) = ([r for r in lines if m.id in r] for m in members)
+    assert (first[-2:], second[-1], third[-2:]) == (["yes", "62%"], "100%", ["yes", "100%"])
+    assert second[-2] != "yes"
+    assert "2 of them stand for all (`--pick representative`)" in text
+    assert "by at most quality 0.0075, params 5%" in text
+    assert "Order the space alike: params, macs (tau at least 0.970)." in text
+    assert "in the set: probability of belonging to the set" in text
+    assert f"Hypervolume {found.hypervolume:.4g} ± 0.001 of the box" in text
+
+
+def test_picked_members_are_a_table_alone(
+    make_candidate: Callable[..., Candidate], capsys: pytest.CaptureFixture[str]
+) -> None:
+    member = make_candidate(1, 0.1, params=5e3)
+    print_members([member], "Picked")
+    text = capsys.readouterr().out
+    assert member.id in text
+    assert "Hypervolume" not in text
+    print_members([], "Picked")
+    assert capsys.readouterr().out == "No member.\n"
 
 
 def test_an_empty_set_says_so(capsys: pytest.CaptureFixture[str]) -> None:

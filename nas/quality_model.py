@@ -1,0 +1,165 @@
+"""What a search expects of the quality of candidates that it has not evaluated.
+
+A Gaussian process on few evaluations, an ensemble of trees on many: conditioning a process on
+thousands of points takes longer than a candidate should wait.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from predictors.gaussian_process import GaussianProcess, Kernel, Prior, fit_kernel
+
+__all__ = ["Belief", "QualityModel"]
+
+Array = NDArray[np.float64]
+
+MOST_CONDITIONED = 800
+"""Evaluations above which trees take over."""
+MOST_FITTED = 250
+"""Evaluations that the kernel's parameters are found on; all of them condition it."""
+REFIT = 1.15
+"""By what share the evaluations must have grown before the parameters are found again."""
+STEPS = 40
+OFFSET = 1.0
+TREES, LEAF = 100, 3
+ALIKE = 0.999
+"""Correlation above which a feature tells nothing beside an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Mean and standard deviation of the quality of candidates, without the noise of evaluating.
+
+    Attributes:
+        mean: ``[n]``.
+        spread: ``[n]``, above 0.
+    """
+
+    mean: Array
+    spread: Array
+
+
+class _Regression(Protocol):
+    def predict(self, inputs: Array) -> Belief: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Process:
+    process: GaussianProcess
+
+    def predict(self, inputs: Array) -> Belief:
+        mean, spread = self.process.predict(inputs)
+        noise = self.process.kernel.noise
+        return Belief(mean, np.sqrt(np.maximum(spread**2 - noise, 1e-8)))
+
+
+class _Trees:
+    """Extremely randomised trees (Geurts et al. 2006), and how far they are apart."""
+
+    def __init__(self, inputs: Array, targets: Array, seed: int) -> None:
+        from sklearn.ensemble import ExtraTreesRegressor
+
+        self._trees = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
+        self._trees.fit(inputs, targets)
+
+    def predict(self, inputs: Array) -> Belief:
+        each = np.stack([tree.predict(inputs) for tree in self._trees.estimators_])
+        return Belief(each.mean(axis=0), np.maximum(each.std(axis=0), 1e-4))
+
+
+class QualityModel:
+    """Learns the quality from features, and scales both.
+
+    Inside, qualities are in robust units: less their median, over their median absolute deviation;
+    above one unit they grow by their logarithm, since how bad a bad candidate is matters little.
+
+    Args:
+        features: Of candidates as they come: ``[n, features]``; says which features vary, how much,
+            and which are alike.
+        seed: Of the trees.
+    """
+
+    def __init__(self, features: Array, seed: int = 0) -> None:
+        self._seed = seed
+        self._mean, self._scale = features.mean(axis=0), features.std(axis=0)
+        self._kept = _telling(features)
+        self._kernel: Kernel | None = None
+        self._fitted = 0
+        self._center, self._unit = 0.0, 1.0
+        self._regression: _Regression | None = None
+
+    def fit(self, features: Array, quality: Array) -> QualityModel:
+        """Learns from evaluations: ``[n, features]`` and ``[n]``. Returns itself."""
+        self._center = float(np.median(quality))
+        deviation = 1.4826 * float(np.median(np.abs(quality - self._center)))
+        self._unit = deviation or float(quality.std()) or 1.0
+        inputs, targets = self._inputs(features), self.scaled(quality)
+        if len(targets) > MOST_CONDITIONED:
+            self._regression = _Trees(inputs, targets, self._seed)
+            return self
+        if self._kernel is None or len(targets) >= REFIT * self._fitted:
+            chosen = np.arange(len(targets))
+            if len(chosen) > MOST_FITTED:
+                chosen = np.random.default_rng(self._seed).permutation(chosen)[:MOST_FITTED]
+            self._kernel = fit_kernel(
+                inputs[chosen],
+                targets[chosen],
+                np.zeros(len(chosen)),
+                OFFSET,
+                _prior(inputs.shape[1]),
+                rounds=STEPS,
+            )
+            self._fitted = len(targets)
+        process = GaussianProcess(self._kernel, inputs, targets, np.zeros(len(targets)))
+        self._regression = _Process(process)
+        return self
+
+    def predict(self, features: Array) -> Belief:
+        """What is expected of candidates ``[n, features]``, in robust units."""
+        assert self._regression is not None
+        return self._regression.predict(self._inputs(features))
+
+    def scaled(self, quality: Array) -> Array:
+        """Qualities in robust units."""
+        t = (quality - self._center) / self._unit
+        squashed: Array = np.where(t > 1, 1 + np.log(np.maximum(t, 1)), t)
+        return squashed
+
+    def unscaled(self, t: Array) -> Array:
+        """Qualities from robust units."""
+        straight: Array = np.where(t > 1, np.exp(np.minimum(t - 1, 50)), t)
+        return self._center + self._unit * straight
+
+    def _inputs(self, features: Array) -> Array:
+        inputs: Array = ((features - self._mean) / np.maximum(self._scale, 1e-12))[:, self._kept]
+        return inputs
+
+
+def _telling(features: Array) -> NDArray[np.bool_]:
+    """Which features vary and are not alike to an earlier one: ``[features]``."""
+    varies: NDArray[np.bool_] = features.std(axis=0) > 1e-12 * (1 + np.abs(features).max(axis=0))
+    columns = np.flatnonzero(varies)
+    correlation = np.abs(np.corrcoef(features[:, columns].T)) if len(columns) > 1 else np.eye(1)
+    earlier = np.tril(correlation, -1) > ALIKE
+    kept: list[int] = []
+    for i in range(len(columns)):
+        if not earlier[i, kept].any():
+            kept.append(i)
+    telling = np.zeros(features.shape[1], dtype=bool)
+    telling[columns[kept]] = True
+    return telling
+
+
+def _prior(inputs: int) -> Prior:
+    """Slopes and bends of standardised inputs, of which there are so many."""
+    return Prior(
+        linear=(0.1, 1.0),
+        amplitude=(1.0, 1.0),
+        length=(float(np.sqrt(max(inputs, 1))), 1.0),
+        noise=(0.01, 1.0),
+    )

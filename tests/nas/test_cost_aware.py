@@ -1,0 +1,235 @@
+"""The search that knows the costs: its parts by hand, and the whole on problems made here."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.integrate import dblquad
+from scipy.stats import kendalltau, norm
+
+from nas import quality_model
+from nas.candidate_pool import CandidatePool, children
+from nas.cost_aware import CostAwareSearch
+from nas.errors import ExperimentError
+from nas.expected_improvement import Box, Sampled, expected_gains, pick_batch, sample_points
+from nas.function_problem import FunctionProblem
+from nas.quality_model import Belief, QualityModel
+
+CHOICES = {"depth": [1, 2, 3, 4, 6, 8], "width": [16, 32, 48, 64, 96, 128], "kind": ["a", "b", "c"]}
+FACTOR = {"a": 1.0, "b": 1.5, "c": 3.0}
+
+
+def macs(config: dict[str, object]) -> dict[str, float]:
+    depth, width, kind = config["depth"], config["width"], config["kind"]
+    assert isinstance(depth, int)
+    assert isinstance(width, int)
+    assert isinstance(kind, str)
+    return {"macs": depth * width**2 * FACTOR[kind], "latency": depth + width / 64}
+
+
+def error(problem: FunctionProblem, codes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Falls with depth and width, and by an amount for each kind."""
+    rows = []
+    for row in codes:
+        depth, width, kind = (c[i] for c, i in zip(problem.parameters.values(), row, strict=True))
+        rows.append(1 / depth + 8 / width + {"a": 0.3, "b": 0.05, "c": 0.0}[kind])
+    return np.array(rows)
+
+
+@pytest.fixture
+def problem() -> FunctionProblem:
+    return FunctionProblem(CHOICES, macs)
+
+
+class TestExpectedImprovement:
+    """Against integrals worked out by another method."""
+
+    BOX = Box(np.array([0.0]), np.array([1.0]), 0.0, 1.0)
+    FRONT = np.array([[0.4, 0.5]])
+
+    @pytest.mark.parametrize("above", [np.empty((0, 1)), np.array([[0.2], [0.7]])])
+    def test_weights_are_the_volume_that_is_not_dominated(self, above: NDArray[np.float64]) -> None:
+        rng = np.random.default_rng(0)
+        sampled = sample_points(self.BOX, above, self.FRONT, 40_000, rng)
+        # Of the unit square the one point dominates 0.6 times 0.5.
+        assert sampled.weights.sum() == pytest.approx(1 - 0.3, rel=0.02)
+        assert not ((sampled.quality >= 0.4) & (sampled.costs[:, 0] >= 0.5)).any()
+
+    @pytest.mark.parametrize("cost", [0.2, 0.7, 0.95])
+    def test_improvement_is_the_integral(self, cost: float) -> None:
+        rng, belief = np.random.default_rng(1), Belief(np.array([0.35]), np.array([0.2]))
+        above = np.array([[0.2], [0.7], [0.95]])
+        sampled = sample_points(self.BOX, above, self.FRONT, 60_000, rng)
+        gains = expected_gains(np.array([[cost]]), belief, sampled)
+
+        def likely(quality: float, at: float) -> float:
+            free = not (quality >= 0.4 and at >= 0.5)
+            return float(norm.cdf((quality - 0.35) / 0.2)) if free else 0.0
+
+        # Piecewise, since the integrand jumps where the point's region begins.
+        parts = [(cost, max(cost, 0.5)), (max(cost, 0.5), 1.0)]
+        expected = sum(dblquad(likely, a, b, 0, 0.4)[0] for a, b in parts if b > a)
+        expected += dblquad(likely, cost, max(cost, 0.5), 0.4, 1.0)[0]
+        assert float((gains @ sampled.weights)[0]) == pytest.approx(expected, rel=0.03)
+
+    def test_batch_counts_what_is_still_free(self) -> None:
+        gains = np.array([[1.0, 1.0, 0.0], [1.0, 0.9, 0.0], [0.0, 0.0, 0.5]], dtype=np.float32)
+        weights = np.ones(3)
+        # Alone the second is better than the third; after the first nothing of it is left.
+        assert pick_batch(gains, weights, 2) == [0, 2]
+        assert pick_batch(gains, weights, 3) == [0, 2]
+
+    def test_costs_decide_whether_a_point_is_dominated(self) -> None:
+        points = Sampled(np.array([[1.0, 2.0], [2.0, 1.0]]), np.zeros(2), np.ones(2))
+        belief = Belief(np.array([0.0, -50.0]), np.ones(2))
+        gains = expected_gains(np.array([[1.0, 1.0], [2.0, 0.5]]), belief, points)
+        assert gains.tolist() == [[0.5, 0.5], [0.0, 1.0]]
+
+
+class TestQualityModel:
+    def test_units_are_robust_and_bad_values_grow_slowly(self) -> None:
+        rng = np.random.default_rng(0)
+        features, quality = rng.normal(size=(40, 2)), np.append(rng.normal(5, 1, 39), 1e6)
+        model = QualityModel(features).fit(features, quality)
+        scaled = model.scaled(quality)
+        assert scaled.max() < 20
+        assert model.unscaled(scaled) == pytest.approx(quality)
+        assert (np.diff(model.scaled(np.linspace(-10, 100, 500))) > 0).all()
+
+    @pytest.mark.parametrize("most", [800, 50])
+    def test_ranks_of_a_smooth_function_are_learned(
+        self, most: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(quality_model, "MOST_CONDITIONED", most)
+        rng = np.random.default_rng(2)
+        features = rng.random((260, 4))
+        quality = np.sin(3 * features[:, 0]) + features[:, 1] ** 2 + rng.normal(0, 0.01, 260)
+        model = QualityModel(features).fit(features[:60], quality[:60])
+        belief = model.predict(features[60:])
+        assert kendalltau(belief.mean, quality[60:]).statistic > (0.85 if most > 60 else 0.6)
+        assert (belief.spread > 0).all()
+
+    def test_features_that_say_nothing_are_left_out(self) -> None:
+        rng = np.random.default_rng(3)
+        one = rng.normal(size=(50, 1))
+        features = np.concatenate([one, 2 * one + 1, np.ones((50, 1)), rng.normal(size=(50, 1))], 1)
+        assert QualityModel(features)._kept.tolist() == [True, False, False, True]
+
+
+class TestPool:
+    def test_a_small_problem_is_all_in_it(self, problem: FunctionProblem) -> None:
+        pool = CandidatePool(problem, 1000, np.random.default_rng(0))
+        assert len(pool) == problem.size == 108
+        assert len(np.unique(pool.codes, axis=0)) == 108
+        assert pool.costs == pytest.approx(problem.cost_values(pool.codes))
+
+    def test_excluded_candidates_never_come_back(self, problem: FunctionProblem) -> None:
+        pool = CandidatePool(problem, 1000, np.random.default_rng(0))
+        gone = pool.codes[:7].copy()
+        pool.exclude(gone)
+        assert len(pool) == 101
+        assert pool.add(gone) == 0
+        forgotten = pool.codes[:5].copy()
+        pool.keep(np.arange(len(pool)) >= 5)
+        assert pool.add(forgotten) == 5
+
+    def test_only_what_exists_is_in_it(self) -> None:
+        limited = FunctionProblem(CHOICES, macs, budgets={"macs": 20_000})
+        pool = CandidatePool(limited, 1000, np.random.default_rng(0))
+        assert 0 < len(pool) < 108
+        assert pool.costs[:, 0].max() <= 20_000
+
+    def test_children_are_of_their_parents(self, problem: FunctionProblem) -> None:
+        rng = np.random.default_rng(0)
+        parents = np.array([[0, 0, 0], [5, 5, 2]])
+        bred = children(problem, parents, 4000, rng)
+        crossed = bred[1::2]
+        # Without the mutations, which half of them have, each value is one of the parents'.
+        share = np.isin(crossed, [0, 5, 2]).mean()
+        assert share > 0.8
+        assert (bred >= 0).all()
+        assert (bred < [6, 6, 3]).all()
+
+
+class TestSearch:
+    def test_candidates_come_once_until_there_are_no_more(self, problem: FunctionProblem) -> None:
+        search = CostAwareSearch(problem, seed=1, initial=10)
+        seen: list[NDArray[np.int64]] = []
+        while len(codes := search.ask(7)):
+            search.tell(codes, error(problem, codes))
+            seen.append(codes)
+        everything = np.concatenate(seen)
+        assert len(everything) == len(np.unique(everything, axis=0)) == 108
+
+    def test_the_same_answers_give_the_same_proposals(self, problem: FunctionProblem) -> None:
+        runs = []
+        for seed in (3, 3, 4):
+            search, codes = CostAwareSearch(problem, seed=seed, initial=8), []
+            for _ in range(6):
+                codes.append(search.ask(4))
+                search.tell(codes[-1], error(problem, codes[-1]))
+            runs.append(np.concatenate(codes).tolist())
+        assert runs[0] == runs[1] != runs[2]
+
+    def test_the_front_is_found_sooner_than_by_chance(self, problem: FunctionProblem) -> None:
+        import moocore
+
+        everything = CandidatePool(problem, 1000, np.random.default_rng(0)).codes
+        points = np.column_stack([error(problem, everything), problem.cost_values(everything)])
+        half = points[points[:, 0] <= np.median(points[:, 0])]
+        front = half[moocore.is_nondominated(half)]
+        reference = 1.1 * front.max(axis=0) - 0.1 * front.min(axis=0)
+
+        def volume(codes: NDArray[np.int64]) -> float:
+            found = np.column_stack([error(problem, codes), problem.cost_values(codes)])
+            return float(moocore.hypervolume(found, ref=reference))
+
+        ours, by_chance = [], []
+        for seed in range(4):
+            search, seen = CostAwareSearch(problem, seed=seed, initial=10), []
+            for _ in range(5):
+                seen.append(search.ask(5))
+                search.tell(seen[-1], error(problem, seen[-1]))
+            ours.append(volume(np.concatenate(seen)) / volume(everything))
+            drawn = np.random.default_rng(seed).permutation(everything)[:25]
+            by_chance.append(volume(drawn) / volume(everything))
+        assert np.mean(ours) > 0.95
+        assert np.mean(ours) > np.mean(by_chance) + 0.1
+
+    def test_the_first_design_spreads_over_the_costs(self, problem: FunctionProblem) -> None:
+        codes = CostAwareSearch(problem, seed=0, initial=12).ask(12)
+        costs = problem.cost_values(codes)[:, 0]
+        every = CandidatePool(problem, 1000, np.random.default_rng(0)).costs[:, 0]
+        ranks = np.searchsorted(np.sort(every), costs) / len(every)
+        assert set(np.floor(4 * np.minimum(ranks, 0.999)).astype(int)) == {0, 1, 2, 3}
+
+    def test_what_waits_or_failed_is_not_proposed(self, problem: FunctionProblem) -> None:
+        search = CostAwareSearch(problem, seed=0, initial=6)
+        first = search.ask(6)
+        search.tell(first[:4], error(problem, first[:4]))
+        search.leave_out(first[4:])
+        later = search.ask(20, pending=first[4:])
+        both = np.concatenate([first, later])
+        assert len(np.unique(both, axis=0)) == len(both)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf])
+    def test_qualities_must_be_finite(self, problem: FunctionProblem, bad: float) -> None:
+        search = CostAwareSearch(problem, seed=0)
+        codes = search.ask(2)
+        with pytest.raises(ValueError, match="`quality` must be finite"):
+            search.tell(codes, np.array([1.0, bad]))
+
+    def test_candidates_over_a_budget_teach_nothing(self) -> None:
+        limited = FunctionProblem(CHOICES, macs, budgets={"macs": 20_000})
+        search = CostAwareSearch(limited, seed=0, initial=4)
+        search.tell(np.array([[5, 5, 2]]), np.array([0.0]))
+        for _ in range(5):
+            codes = search.ask(4)
+            assert limited.exist(codes).all()
+            search.tell(codes, error(limited, codes))
+
+
+def test_a_budget_is_on_a_cost_and_a_parameter_has_choices() -> None:
+    with pytest.raises(ExperimentError, match="'watts' is no cost; known: macs, latency"):
+        FunctionProblem(CHOICES, macs, budgets={"watts": 1.0})
+    with pytest.raises(ExperimentError, match="`kind` must have a choice"):
+        FunctionProblem(CHOICES | {"kind": []}, macs)
