@@ -22,7 +22,7 @@ __all__ = ["SAMPLERS", "Distinct", "Search", "make_search"]
 INITIAL = 20
 BATCH = 5
 POPULATION = 20
-"""Of the evolutionary samplers: with 50, Optuna's default, they are slower by a generation."""
+"""Of the evolutionary samplers, as many as the first design of the search that knows the costs."""
 TRIES = 20
 REPEATS = 3
 """Times that a sampler is asked while it proposes what was seen."""
