@@ -2,7 +2,7 @@
 
 Needs no more than PyTorch, NumPy, SciPy and scikit-learn, so that it runs where a GPU is:
 
-python -m benchmarks.profiles FOLDER --runtime cudagraph --dtype fp16 --batch 1 [--energy]
+python -m benchmarks.profiles FOLDER --runtime cudagraph --dtype fp16 --quantity energy_j
 python -m benchmarks.profiles FOLDER --runtime cudagraph --dtype fp16 --batch 1 --certify
 
 FOLDER is the profile's (hw_profiles/data/nvidia-h200). Every visit is written as it is made, so the

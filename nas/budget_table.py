@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import Any
 
@@ -100,13 +101,20 @@ def budget_table(
         columns = [excess(name, values[name], budgets[name]) for name in names]
         return np.stack(columns, axis=1).astype(float)
 
+    def short_of(names: tuple[str, ...], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        return missed(names, codes)[:, 0]
+
+    def over_both(names: tuple[str, ...], codes: NDArray[np.int64]) -> NDArray[np.float64]:
+        over: NDArray[np.float64] = np.maximum(missed(names, codes), 0).sum(axis=1)
+        return over
+
     rows = []
     for name, limit in budgets.items():
         start = codes[np.argsort(excess(name, drawn[name], limit), kind="stable")]
         found = improved(
             space,
             start,
-            lambda codes, name=name: missed((name,), codes)[:, 0],  # type: ignore[misc]
+            partial(short_of, (name,)),
             np.random.default_rng(seed),
             enough=-np.inf,
         )
@@ -121,7 +129,7 @@ def budget_table(
         found = improved(
             space,
             codes,
-            lambda codes, pair=pair: np.maximum(missed(pair, codes), 0).sum(axis=1),  # type: ignore[misc]
+            partial(over_both, pair),
             np.random.default_rng(seed),
         )
         if not (missed(pair, found) <= 0).all(axis=1).any():
