@@ -14,7 +14,7 @@ members = pareto["candidates"]
 best = min(members, key=lambda member: member["quality"]["value"])
 study = optuna.load_study(study_name=None, storage=f"sqlite:///{run / 'study.db'}")
 complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-trained = {t.user_attrs["candidate"]: t for t in complete if "repeats" not in t.user_attrs}
+trained = {trial.user_attrs["candidate"]: trial for trial in complete}
 families = Counter(trial.params["space"] for trial in trained.values())
 
 test_error = best["test_quality"]["value"]

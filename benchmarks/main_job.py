@@ -71,7 +71,7 @@ def _families(run: Path) -> dict[str, int]:
     study = optuna.load_study(study_name=None, storage=f"sqlite:///{run / 'study.db'}")
     complete = optuna.trial.TrialState.COMPLETE
     trials = study.get_trials(deepcopy=False, states=(complete,))
-    return dict(Counter(t.params["space"] for t in trials if "repeats" not in t.user_attrs))
+    return dict(Counter(trial.params["space"] for trial in trials))
 
 
 if __name__ == "__main__":

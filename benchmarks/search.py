@@ -5,242 +5,222 @@ configurations. How the share is scored stands in :mod:`benchmarks.search_score`
 point is known to the benchmark alone. Evaluations are distinct architectures.
 
 python -m benchmarks.search [--data FOLDER] [--problems P,Q] [--samplers A,B] [--seeds N]
+    [--evaluations N] [--workers N] [--out RESULTS.json]
+python -m benchmarks.search --show RESULTS.json [MORE.json ...]
+python -m benchmarks.search --overhead [--samplers A,B] [--trials 300,2000] [--out RESULTS.json]
 python -m benchmarks.search --table FILE.csv --quality COLUMN[:max] --costs A,B,C --config P,Q,R
     [--classes COLUMN] [--cell a=0-1,b=0-2,c=1-2 --none NONE] --sampler NAME --seeds N
     --evaluations N --json
 
 Optuna's samplers and local search are asked for one candidate at a time, which favours them; the
-cost-aware sampler and LEMONADE for 5, pymoo's NSGA-II for a population. All begin with 20.
+cost-aware sampler, LEMONADE and qNEHVI for 5, pymoo's algorithms for a population. A search ends
+with 99 % of the hypervolume (--stop). With --out each search is written once it is done, and what
+the file holds is not done again; --again does.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from benchmarks.search_overhead import overhead, overhead_table
 from benchmarks.search_problems import PROBLEMS, Subject, make_subject, table_subject
-from benchmarks.search_rivals import SAMPLERS, make_search
-from benchmarks.search_score import SHARES, Summary, evaluations_to, summarise
+from benchmarks.search_results import About, Results
+from benchmarks.search_runs import Job, Record, run_all
+from benchmarks.search_samplers import LIMITS, sampler_names
+from benchmarks.search_tables import problem_table, report, tables
 from nas.cell_features import Cell
 from nas.errors import ExperimentError, exit_status
 from nas.table_problem import TableProblem
 from search_spaces import UnknownNameError
 
-__all__ = ["Run", "main", "report", "run"]
+__all__ = ["main", "search_all"]
 
 DATA = Path("../shared/data")
-STALLED = 200
-"""Asks in a row without a new candidate after which a sampler has seen all that it finds."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """One search of one seed.
-
-    Attributes:
-        shares: Share of the hypervolume after each evaluation.
-        seconds: Seconds of the sampler itself: asking and telling.
-        exhausted: Whether it ended because no new candidate was found.
-    """
-
-    shares: NDArray[np.float64]
-    seconds: float
-    exhausted: bool
-
-    @property
-    def seconds_per_trial(self) -> float:
-        """Seconds of the sampler for each evaluation."""
-        return self.seconds / max(len(self.shares), 1)
-
-
-def run(subject: Subject, sampler: str, seed: int, evaluations: int, stop: float = 1.1) -> Run:
-    """Searches until so many distinct candidates are evaluated.
-
-    Args:
-        subject: The problem and its answers.
-        sampler: A name of :data:`SAMPLERS`.
-        seed: Of the sampler, and of the noise of what it is told.
-        evaluations: Distinct candidates at most.
-        stop: A share of the hypervolume that is enough.
-
-    Raises:
-        UnknownNameError: There is no such sampler.
-    """
-    problem, noise = subject.problem, np.random.default_rng([seed, 1])
-    started = time.perf_counter()
-    search = make_search(sampler, problem, seed)
-    seconds = time.perf_counter() - started
-    seen: dict[bytes, float] = {}
-    found: list[NDArray[np.float64]] = []
-    stalled, checked = 0, 0
-    while len(seen) < evaluations and stalled < STALLED:
-        started = time.perf_counter()
-        codes = search.ask()
-        seconds += time.perf_counter() - started
-        if not len(codes):
-            break
-        keys, before = problem.keys(codes), len(seen)
-        told = subject.told(codes, noise)
-        values = subject.objectives(codes)
-        for key, value, row in zip(keys, told.tolist(), values, strict=True):
-            if key not in seen:
-                seen[key] = value
-                found.append(row)
-        stalled = 0 if len(seen) > before else stalled + 1
-        # A candidate that is proposed again has the quality that it had.
-        again = np.array([seen[key] for key in keys])
-        started = time.perf_counter()
-        search.tell(codes, again)
-        seconds += time.perf_counter() - started
-        if stop <= 1 and len(found) >= checked + 25:
-            checked = len(found)
-            if subject.front.share(np.stack(found)) >= stop:
-                break
-    points = np.stack(found[:evaluations]) if found else np.empty((0, 1 + len(problem.costs)))
-    return Run(subject.front.shares(points), seconds, len(seen) < evaluations and not checked)
-
-
-_SUBJECT: list[Subject] = []
-"""What the processes that were forked off a run search on."""
-
-
-def _job(job: tuple[str, int, int, float]) -> Run:
-    return run(_SUBJECT[-1], *job)
-
-
-def runs_of(
-    subject: Subject,
-    sampler: str,
-    seeds: int,
-    evaluations: int,
-    workers: int = 1,
-    stop: float = 1.1,
-) -> list[Run]:
-    """Searches with seeds from 0 on; several at once with more workers."""
-    _ = subject.front  # Before processes are forked, so that it is made once.
-    jobs = [(sampler, seed, evaluations, stop) for seed in range(seeds)]
-    _SUBJECT.append(subject)
-    try:
-        if workers == 1:
-            return [_job(job) for job in jobs]
-        with ProcessPoolExecutor(workers, mp_context=get_context("fork")) as pool:
-            return list(pool.map(_job, jobs))
-    finally:
-        _SUBJECT.pop()
-
-
-def report(sampler: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """What is printed of a sampler as JSON; ``None`` for a median that was not reached."""
-    summaries = {f"{share:g}": _summary(runs, share) for share in SHARES}
-    return {
-        "sampler": sampler,
-        "seeds": len(runs),
-        "median_evaluations": {key: _plain(s.median) for key, s in summaries.items()},
-        "interval": {key: [_plain(s.low), _plain(s.high)] for key, s in summaries.items()},
-        "reached": {key: s.reached for key, s in summaries.items()},
-        "final_share": float(np.median([r.shares[-1] if len(r.shares) else 0.0 for r in runs])),
-        "evaluations": int(np.median([len(r.shares) for r in runs])),
-        "seconds_per_trial": float(np.median([r.seconds_per_trial for r in runs])),
-    }
+SEEDS, EVALUATIONS, STOP = 10, 1_000, 0.99
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the benchmark and prints its table, or JSON."""
+    """Runs the benchmark and prints its tables, or JSON."""
     options = _parser().parse_args(arguments)
     try:
+        if options.show:
+            print(tables(Results.load(*options.show)))
+            return 0
         _check(options)
-        subjects = list(_subjects(options))
+        if options.overhead:
+            return _overhead(options)
+        return _search(options)
     except (ValueError, LookupError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return exit_status(error)
-    results: dict[str, list[dict[str, Any]]] = {}
-    for subject in subjects:
-        rows = results.setdefault(subject.name, [])
-        if not options.json:
-            print(_heading(subject, options), flush=True)
+
+
+def search_all(
+    results: Results,
+    name: str,
+    subject: Subject,
+    samplers: Sequence[str],
+    *,
+    seeds: int = SEEDS,
+    evaluations: int = EVALUATIONS,
+    stop: float = STOP,
+    workers: int = 1,
+    done: Callable[[Record], None] = lambda record: None,
+) -> None:
+    """Searches a problem with every sampler and seed that the results do not hold yet.
+
+    Args:
+        results: What was done; gets the new searches.
+        name: What the results call the problem.
+        subject: The problem and its answers.
+        samplers: Names of samplers; one that cannot be used here is left out with a line.
+        seeds: Seeds of each, from 0 on.
+        evaluations: Distinct candidates of a search at most; fewer for samplers that take long.
+        stop: A share of the hypervolume that is enough.
+        workers: Searches at once.
+        done: Called after each search.
+    """
+    results.take_up(name, About.of(subject))
+    jobs = [
+        Job(sampler, seed, min(evaluations, LIMITS.get(sampler, evaluations)), stop)
+        for sampler in samplers
+        for seed in range(seeds)
+    ]
+    left_out: set[str] = set()
+    for job, found in run_all(subject, [j for j in jobs if not results.has(name, j)], workers):
+        if isinstance(found, Exception):
+            if job.sampler not in left_out:
+                print(f"{job.sampler} is left out of {name}: {found}", file=sys.stderr)
+            left_out.add(job.sampler)
+            continue
+        record = Record.of(name, job, found)
+        results.add(record)
+        done(record)
+
+
+def _search(options: argparse.Namespace) -> int:
+    stored = options.out is not None and options.out.exists()
+    results = Results.load(options.out) if stored else Results()
+    shown = Results()
+    for name, make in _subjects(options):
+        if options.again:
+            results.drop(name, options.samplers)
+        search_all(
+            results,
+            name,
+            make(),
+            options.samplers,
+            seeds=options.seeds,
+            evaluations=options.evaluations,
+            stop=options.stop,
+            workers=options.workers,
+            done=partial(_done, options, results),
+        )
+        shown.take_up(name, results.problems[name])
         for sampler in options.samplers:
-            try:
-                runs = runs_of(
-                    subject,
-                    sampler,
-                    options.seeds,
-                    options.evaluations,
-                    options.workers,
-                    options.stop,
-                )
-            except ImportError as error:
-                print(f"{sampler} is left out: {error}.", file=sys.stderr)
-                continue
-            rows.append(report(sampler, runs))
-            if not options.json:
-                print(_line(sampler, runs), flush=True)
-            if all(r.exhausted for r in runs):
-                print(f"{sampler} ended: it has seen all that there is.", file=sys.stderr)
+            for record in results.of(name, sampler):
+                shown.add(record)
+        if not options.json:
+            print(problem_table(shown, name, options.samplers), end="\n\n", flush=True)
     if options.json:
-        print(json.dumps(_plainest(results, options)))
+        print(json.dumps(_plainest(shown, options)))
     return 0
 
 
-def _plainest(results: dict[str, list[dict[str, Any]]], options: argparse.Namespace) -> Any:
+def _done(options: argparse.Namespace, results: Results, record: Record) -> None:
+    """Says how a search ended, and writes it with the others."""
+    if options.out:
+        results.save(options.out)
+    reached = ", ".join(f"{share} after {n}" for share, n in record.reached.items() if n)
+    ended = "; it has seen all that there is" if record.exhausted else ""
+    print(
+        f"{record.problem} {record.sampler} seed {record.seed}: {record.evaluations} evaluations "
+        f"({reached or 'no share reached'}), {record.seconds:.1f} s{ended}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _plainest(results: Results, options: argparse.Namespace) -> Any:
     """One sampler on one table is printed by itself; otherwise, by problem."""
+    rows = {
+        name: [report(found) for s in options.samplers if (found := results.of(name, s))]
+        for name in results.problems
+    }
     if options.table and len(options.samplers) == 1:
-        (rows,) = results.values()
-        return rows[0] if rows else {}
-    return results
+        (own,) = rows.values()
+        return own[0] if own else {}
+    return rows
+
+
+def _overhead(options: argparse.Namespace) -> int:
+    rows = []
+    for name in options.samplers:
+        row = overhead(name, options.trials)
+        print(f"{name}: {row}", file=sys.stderr, flush=True)
+        rows.append(row)
+    if options.out:
+        options.out.write_text(json.dumps(rows, indent=1) + "\n")
+    print(json.dumps(rows) if options.json else overhead_table(rows))
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.search", description=(__doc__ or "").split("\n", 1)[0]
     )
-    parser.add_argument("--data", type=Path, default=DATA, help="folder of the published tables")
-    parser.add_argument("--problems", default=",".join(PROBLEMS), help="of " + ", ".join(PROBLEMS))
-    parser.add_argument("--table", type=Path, help="a CSV file of configurations, in their place")
-    parser.add_argument("--quality", help="of the table: COLUMN, or COLUMN:max")
-    parser.add_argument("--costs", help="of the table: columns, each with :max if more is better")
-    parser.add_argument("--config", help="of the table: columns of the configuration")
-    parser.add_argument("--classes", help="of the table: rows with equal cells here are one")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--data", type=Path, default=DATA, help="folder of the published tables")
+    add("--problems", default=",".join(PROBLEMS), help="of " + ", ".join(PROBLEMS))
+    add("--table", type=Path, help="a CSV file of configurations, in their place")
+    add("--quality", help="of the table: COLUMN, or COLUMN:max")
+    add("--costs", help="of the table: columns, each with :max if more is better")
+    add("--config", help="of the table: columns of the configuration")
+    add("--classes", help="of the table: rows with equal cells here are one")
+    add(
         "--cell", default="", metavar="EDGES",
         help="of the table: columns that are the edges of a cell, COLUMN=FROM-TO each",
     )  # fmt: skip
-    parser.add_argument("--none", default="none", help="operation of a cell that carries nothing")
-    parser.add_argument(
-        "--sampler", "--samplers", dest="samplers", default=",".join(SAMPLERS), metavar="NAMES",
-        help="of " + ", ".join(SAMPLERS),
+    add("--none", default="none", help="operation of a cell that carries nothing")
+    add(
+        "--sampler", "--samplers", dest="samplers", metavar="NAMES",
+        help="names, or compared, stock, pymoo, ablation",
     )  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--evaluations", type=int, default=600)
-    parser.add_argument("--workers", type=int, default=1, help="searches at once")
-    parser.add_argument(
-        "--stop", type=float, default=1.1, metavar="SHARE",
-        help="end a search that has found this share of the hypervolume",
+    add("--seeds", type=int, default=SEEDS)
+    add("--evaluations", type=int, default=EVALUATIONS, help="of each search at most")
+    add("--workers", type=int, default=1, help="searches at once, each on one thread")
+    add(
+        "--stop", type=float, default=STOP, metavar="SHARE",
+        help="end a search that has found this share of the hypervolume; above 1: never",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true")
+    add("--out", type=Path, metavar="JSON", help="keep results there, and go on with them")
+    add("--again", action="store_true", help="do again what --out holds of these samplers")
+    add("--show", type=Path, nargs="+", metavar="JSON", help="print the tables of kept results")
+    add("--overhead", action="store_true", help="seconds a trial and memory, in their place")
+    add("--trials", default="100,300,1000,2000", help="of --overhead: after which it is looked")
+    add("--json", action="store_true")
     return parser
 
 
 def _check(options: argparse.Namespace) -> None:
-    options.samplers = [name.strip() for name in options.samplers.split(",") if name.strip()]
-    for name in options.samplers:
-        if name not in SAMPLERS:
-            raise UnknownNameError("sampler", name, tuple(SAMPLERS))
+    default = "cost-aware,tpe,nsga2" if options.overhead else "compared"
+    options.samplers = sampler_names(options.samplers or default)
     for name in ("seeds", "evaluations", "workers"):
         if getattr(options, name) < 1:
             raise ExperimentError(f"`--{name}` must be above 0; got {getattr(options, name)}.")
+    if not options.stop > 0:
+        raise ExperimentError(f"`--stop` must be a share above 0; got {options.stop}.")
+    words = options.trials.split(",")
+    if not all(word.strip().isdigit() and int(word) for word in words):
+        raise ExperimentError(f"`--trials` takes whole numbers above 0; got {options.trials!r}.")
+    options.trials = sorted(map(int, words))
     table = {name: getattr(options, name) for name in ("quality", "costs", "config")}
     missing = [f"--{name}" for name, value in table.items() if not value]
     if options.table and missing:
@@ -249,10 +229,13 @@ def _check(options: argparse.Namespace) -> None:
         raise ExperimentError("`--quality`, `--costs` and `--config` are of a table; give --table.")
 
 
-def _subjects(options: argparse.Namespace) -> Iterator[Subject]:
+def _subjects(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Subject]]]:
+    """Name of each problem, and what makes it."""
     if not options.table:
-        for name in options.problems.split(","):
-            yield make_subject(name.strip(), options.data)
+        for name in map(str.strip, options.problems.split(",")):
+            if name not in PROBLEMS:
+                raise UnknownNameError("problem", name, tuple(PROBLEMS))
+            yield name, partial(make_subject, name, options.data)
         return
     problem = TableProblem.from_csv(
         options.table,
@@ -262,7 +245,7 @@ def _subjects(options: argparse.Namespace) -> Iterator[Subject]:
         classes=options.classes,
         structures=[_cell(options.cell, options.none)] if options.cell else (),
     )
-    yield table_subject(options.table.stem, problem)
+    yield options.table.stem, lambda: table_subject(options.table.stem, problem)
 
 
 def _cell(text: str, none: str) -> Cell:
@@ -274,34 +257,6 @@ def _cell(text: str, none: str) -> Cell:
             raise ExperimentError(f"`--cell` takes COLUMN=FROM-TO, parted by commas; got {part!r}.")
         edges[found[1]] = (int(found[2]), int(found[3]))
     return Cell(edges, frozenset({int(none) if none.isdigit() else none}))
-
-
-def _heading(subject: Subject, options: argparse.Namespace) -> str:
-    front, problem = subject.front, subject.problem
-    error = front.standard_error(0.9)
-    how = f"estimated, standard error {error:.4f} at 0.9" if error else "exact (moocore)"
-    names = " | ".join(f"{share:.0%}" for share in SHARES)
-    return (
-        f"\n**{subject.name}**: {len(front.points)} on the front within the reference point, "
-        f"{1 + len(problem.costs)} objectives, hypervolume {how}; evaluations to a share of it, "
-        f"median of {options.seeds} seeds and interval of the median.\n\n"
-        f"| sampler | {names} | share after {options.evaluations} | s a trial |\n"
-        f"|---|{'---:|' * (len(SHARES) + 2)}"
-    )
-
-
-def _line(sampler: str, runs: Sequence[Run]) -> str:
-    row = report(sampler, runs)
-    cells = " | ".join(str(_summary(runs, share)) for share in SHARES)
-    return f"| {sampler} | {cells} | {row['final_share']:.3f} | {row['seconds_per_trial']:.3f} |"
-
-
-def _summary(runs: Sequence[Run], share: float) -> Summary:
-    return summarise([evaluations_to(r.shares, share) for r in runs])
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isinf(value) else value
 
 
 if __name__ == "__main__":

@@ -21,10 +21,14 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SHARES", "Front", "Summary", "evaluations_to", "reference_front", "summarise"]
+from nas.errors import ExperimentError
+
+__all__ = ["SHARES", "Front", "Score", "Summary", "evaluations_to", "reference_front", "summarise"]
 
 SHARES = (0.9, 0.95, 0.99)
 EXACT = 6
+MOST_POINTS = 1_000
+"""On a front of so many objectives; the time that exact volumes take grows steeply there."""
 SAMPLES, DRAWS = 20_000, 400_000
 PART = 0.02
 """Of the box between ideal and reference point, from which drawing in all of it is better."""
@@ -53,7 +57,9 @@ class Front:
     @property
     def exact(self) -> bool:
         """Whether shares are exact."""
-        return self.points.shape[1] <= EXACT
+        return self.points.shape[1] < EXACT or (
+            self.points.shape[1] == EXACT and len(self.points) <= MOST_POINTS
+        )
 
     @cached_property
     def ideal(self) -> Floats:
@@ -67,49 +73,30 @@ class Front:
         Args:
             found: What was evaluated, in order: ``[evaluations, objectives]``.
         """
-        if not len(found):
-            return np.zeros(0)
-        return self._exact_shares(found) if self.exact else self._sampled_shares(found)
+        return np.array(Score(self).add(found), dtype=float)
 
     def share(self, found: Floats) -> float:
         """The share of the hypervolume of all that was found."""
-        if not len(found):
-            return 0.0
-        if not self.exact:
-            return float(self._sampled_shares(found)[-1])
-        return self._volume(found) / self._volume(self.points)
+        return float(self.shares(found)[-1]) if len(found) else 0.0
 
     def standard_error(self, share: float) -> float:
         """One standard deviation of an estimated share; 0 where it is exact."""
         if self.exact:
             return 0.0
-        weights = self._sample[1]
+        weights = self.sample[1]
         # Of a ratio of weighted sums, whose terms are in the set with the probability `share`.
         return math.sqrt(share * (1 - share) * float((weights**2).sum())) / float(weights.sum())
 
-    def _volume(self, points: Floats) -> float:
+    def volume(self, points: Floats) -> float:
         """Hypervolume in a box scaled to 1, so that no product of ranges is lost."""
+        points = points[moocore.is_nondominated(points)] if len(points) else points
+        if not len(points):
+            return 0.0
         scaled = (points - self.ideal) / (self.reference - self.ideal)
         return float(moocore.hypervolume(scaled, ref=np.ones(len(self.reference))))
 
-    def _exact_shares(self, found: Floats) -> Floats:
-        """Only those that are not dominated by earlier ones can add to it."""
-        result, archive, whole, last = (
-            np.zeros(len(found)),
-            found[:0],
-            self._volume(self.points),
-            0.0,
-        )
-        for position, point in enumerate(found):
-            inside = (point < self.reference).all()
-            if inside and not (archive <= point).all(axis=1).any():
-                archive = np.vstack([archive[~(point <= archive).all(axis=1)], point])
-                last = self._volume(archive) / whole
-            result[position] = last
-        return result
-
     @cached_property
-    def _sample(self) -> tuple[Floats, Floats]:
+    def sample(self) -> tuple[Floats, Floats]:
         """Points in the union of the boxes ``[samples, objectives]``, and their weights.
 
         The whole box is drawn from where the union is a good part of it, since equal weights tell
@@ -140,17 +127,50 @@ class Front:
             result[start : start + CHUNK] = inside.sum(axis=1)
         return result
 
-    def _sampled_shares(self, found: Floats) -> Floats:
-        sample, weights = self._sample
-        left, left_weights = sample, weights
-        result, total = np.zeros(len(found)), weights.sum()
-        for position, point in enumerate(found):
-            if (point < self.reference).all():
-                covered = (point <= left).all(axis=1)
-                if covered.any():
-                    left, left_weights = left[~covered], left_weights[~covered]
-            result[position] = 1 - left_weights.sum() / total
-        return result
+
+class Score:
+    """The share of a front's hypervolume that a search has found, as it goes on.
+
+    Args:
+        front: The front.
+    """
+
+    def __init__(self, front: Front) -> None:
+        self.front, self.share = front, 0.0
+        self._archive = front.points[:0]
+        if front.exact:
+            self._whole = front.volume(front.points)
+        else:
+            self._left, self._weights = front.sample
+            self._whole = float(self._weights.sum())
+
+    def add(self, points: Floats) -> list[float]:
+        """Takes up points ``[n, objectives]``; returns the share after each."""
+        return [self._after(point) for point in points]
+
+    def _after(self, point: Floats) -> float:
+        if (point < self.front.reference).all():
+            if self.front.exact:
+                self._add_exactly(point)
+            else:
+                self._add_to_sample(point)
+        return self.share
+
+    def _add_exactly(self, point: Floats) -> None:
+        """Only those that are not dominated by earlier ones can add to it."""
+        if not (self._archive <= point).all(axis=1).any():
+            # What it adds is its box less what of it the others dominate.
+            own = self.front.volume(point[None, :])
+            both = self.front.volume(np.maximum(self._archive, point))
+            self.share += (own - both) / self._whole
+            kept = self._archive[~(point <= self._archive).all(axis=1)]
+            self._archive = np.vstack([kept, point])
+
+    def _add_to_sample(self, point: Floats) -> None:
+        covered = (point <= self._left).all(axis=1)
+        if covered.any():
+            self._left, self._weights = self._left[~covered], self._weights[~covered]
+            self.share = 1 - float(self._weights.sum()) / self._whole
 
 
 def reference_front(front: Floats, quality_limit: float) -> Front:
@@ -160,11 +180,19 @@ def reference_front(front: Floats, quality_limit: float) -> Front:
         front: Points ``[n, objectives]``, the quality first; those dominated by others are dropped.
         quality_limit: The median quality of all architectures.
 
+    Raises:
+        ExperimentError: No point is better than that.
+
     >>> front = np.array([[0.1, 9.0], [0.2, 5.0], [0.3, 4.0], [0.9, 1.0]])
     >>> reference_front(front, 0.5).reference  # The costs go from 4 to 9 there.
     array([0.5, 9.5])
     """
     within = front[front[:, 0] < quality_limit]
+    if not len(within):
+        raise ExperimentError(
+            f"No candidate is better than the median quality, {quality_limit:g}; half of them or "
+            "more are the best there are, so nothing is left to search for."
+        )
     within = within[moocore.is_nondominated(within)]
     nadir, span = within.max(axis=0), np.ptp(within, axis=0)
     # A cost that is the same everywhere on the front decides nothing, with any margin.
@@ -207,6 +235,12 @@ class Summary:
             return f"- ({self.reached}/{self.seeds})"
         high = "-" if math.isinf(self.high) else f"{self.high:.0f}"
         return f"{self.median:.0f} ({self.low:.0f} to {high})"
+
+    def within(self, evaluations: int) -> str:
+        """The same of searches that ended after so many evaluations at most."""
+        if math.isinf(self.median):
+            return f"over {evaluations} ({self.reached}/{self.seeds})"
+        return str(self).replace("to -", f"to over {evaluations}")
 
 
 def summarise(evaluations: Sequence[float]) -> Summary:

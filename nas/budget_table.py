@@ -1,8 +1,8 @@
-"""Budget tables: what each budget leaves of a space, and which of them exclude each other."""
+"""Budget tables: what budgets leave of the candidates, and which of them exclude each other."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -11,14 +11,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidates import excess
+from nas.candidates import excess, missed_by
 from nas.feasibility import POOL, improved
-from nas.indicators import indicator
+from nas.indicators import Indicator, indicator
 from nas.pricer import Pricer
 from nas.progress import Reporter
 from search_spaces import SearchSpace
 
-__all__ = ["BudgetRow", "BudgetTable", "budget_table", "report_budgets"]
+__all__ = [
+    "BudgetRow",
+    "BudgetTable",
+    "budget_table",
+    "listed_budget_table",
+    "report_budget_table",
+    "report_budgets",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +33,14 @@ class BudgetRow:
     """One budget.
 
     Attributes:
-        name: Indicator.
+        indicator: What it limits.
+        name: Its name, with the place.
         limit: The most of it, or the least of what is maximised.
-        share: Share of random architectures that meet it.
+        share: Share of the candidates that meet it.
         reachable: The smallest value that was found, or the largest of what is maximised.
     """
 
+    indicator: Indicator
     name: str
     limit: float
     share: float
@@ -40,16 +49,7 @@ class BudgetRow:
     @property
     def possible(self) -> bool:
         """Whether something that meets it was found."""
-        return excess(self.name, self.reachable, self.limit) <= 0
-
-    def __str__(self) -> str:
-        known = indicator(self.name)
-        sign, most = (">=", "largest") if known.maximize else ("<=", "smallest")
-        impossible = "" if self.possible else ": nothing meets it"
-        return (
-            f"{self.name} {sign} {self.limit:.4g} {known.unit}: {self.share:.1%} of random "
-            f"architectures meet it; the {most} found is {self.reachable:.4g}{impossible}."
-        )
+        return missed_by(self.reachable, self.limit, self.indicator.maximize) <= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,36 @@ class BudgetTable:
     Attributes:
         rows: One for each.
         conflicts: Pairs of which nothing was found that meets both, though each can be met.
-        share: Share of random architectures that meet all.
-        drawn: Random architectures that shares are of.
+        share: Share of the candidates that meet all.
+        drawn: Candidates that shares are of: random architectures, or all that there are.
+        complete: Whether they are all that there are, so that what was not found is not there.
     """
 
     rows: tuple[BudgetRow, ...]
     conflicts: tuple[tuple[str, str], ...]
     share: float
     drawn: int
+    complete: bool = False
+
+    def lines(self) -> Iterator[str]:
+        """What a person is told of it, line by line."""
+        those = "configurations" if self.complete else "random architectures"
+        found = "" if self.complete else " found"
+        yield f"Budgets, of {self.drawn:,} {those}:"
+        for row in self.rows:
+            known = row.indicator
+            sign, most = (">=", "largest") if known.maximize else ("<=", "smallest")
+            limit = f"{row.name} {sign} {row.limit:.4g} {known.unit}".rstrip()
+            impossible = "" if row.possible else ": nothing meets it"
+            yield (
+                f"  {limit}: {row.share:.1%} of {those} meet it; the {most}{found} is "
+                f"{row.reachable:.4g}{impossible}."
+            )
+        if len(self.rows) > 1:
+            yield f"  All of them: {self.share:.1%} meet them."
+        for first, second in self.conflicts:
+            nothing = "nothing meets both" if self.complete else "nothing was found that meets both"
+            yield f"  {first} and {second}: {nothing}."
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -120,7 +142,8 @@ def budget_table(
         )
         values = pricer.price_codes(space, found, [name])[name]
         best = values.max() if indicator(name).maximize else values.min()
-        rows.append(BudgetRow(name, limit, float(meets[name].mean()), float(best)))
+        share = float(meets[name].mean())
+        rows.append(BudgetRow(indicator(name), name, limit, share, float(best)))
     possible = [row.name for row in rows if row.possible]
     conflicts = []
     for pair in combinations(possible, 2):
@@ -134,8 +157,38 @@ def budget_table(
         )
         if not (missed(pair, found) <= 0).all(axis=1).any():
             conflicts.append(pair)
-    together = np.all(list(meets.values()), axis=0) if meets else np.ones(1, dtype=bool)
-    return BudgetTable(tuple(rows), tuple(conflicts), float(together.mean()), len(codes))
+    return BudgetTable(tuple(rows), tuple(conflicts), _together(meets), len(codes))
+
+
+def listed_budget_table(
+    values: Mapping[str, NDArray[np.float64]],
+    budgets: Mapping[str, float],
+    indicators: Mapping[str, Indicator],
+) -> BudgetTable:
+    """What each budget leaves of candidates that are all known.
+
+    Args:
+        values: Of each limited indicator the values of every candidate: ``[n]``.
+        budgets: Limits by indicator.
+        indicators: What each of them is.
+    """
+    over = {
+        name: missed_by(values[name], v, indicators[name].maximize) for name, v in budgets.items()
+    }
+    meets = {name: missed <= 0 for name, missed in over.items()}
+    rows = []
+    for name, limit in budgets.items():
+        best = float(values[name][int(np.argmin(over[name]))])
+        rows.append(BudgetRow(indicators[name], name, limit, float(meets[name].mean()), best))
+    possible = [row.name for row in rows if row.possible]
+    pairs = combinations(possible, 2)
+    conflicts = tuple(pair for pair in pairs if not (meets[pair[0]] & meets[pair[1]]).any())
+    drawn = len(next(iter(values.values()), ()))
+    return BudgetTable(tuple(rows), conflicts, _together(meets), drawn, complete=True)
+
+
+def _together(meets: Mapping[str, NDArray[np.bool_]]) -> float:
+    return float(np.all(list(meets.values()), axis=0).mean()) if meets else 1.0
 
 
 def report_budgets(
@@ -148,11 +201,10 @@ def report_budgets(
     """Says what :func:`budget_table` found; nothing without budgets."""
     if not budgets:
         return
-    table = budget_table(space, pricer, budgets, seed)
-    report.line(f"Budgets, of {table.drawn:,} random architectures:")
-    for row in table.rows:
-        report.line(f"  {row}")
-    if len(table.rows) > 1:
-        report.line(f"  All of them: {table.share:.1%} meet them.")
-    for first, second in table.conflicts:
-        report.line(f"  {first} and {second}: nothing was found that meets both.")
+    report_budget_table(budget_table(space, pricer, budgets, seed), report)
+
+
+def report_budget_table(table: BudgetTable, report: Reporter) -> None:
+    """Says what a budget table holds."""
+    for line in table.lines():
+        report.line(line)

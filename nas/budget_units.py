@@ -1,4 +1,4 @@
-"""Units of budgets: whoever writes one may use another than the SI unit in an indicator's name."""
+"""Units of budgets: whoever writes one may use another than the unit in an indicator's name."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ import re
 from collections.abc import Iterable, Mapping
 
 from nas.errors import ExperimentError
-from nas.indicators import INDICATORS, LOCAL, indicator, indicator_names, split_place
+from nas.indicators import INDICATORS, LOCAL, Indicator, indicator, indicator_names, split_place
 from search_spaces import UnknownNameError
 
-__all__ = ["canonical_budget", "canonical_budgets", "check_limit", "parse_budgets", "split_limit"]
+__all__ = [
+    "canonical_budget",
+    "canonical_budgets",
+    "check_limit",
+    "column_budget",
+    "column_budgets",
+    "parse_budgets",
+    "parse_column_budgets",
+    "split_limit",
+]
 
 UNITS: dict[str, dict[str, float]] = {
     "s": {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0},
@@ -29,7 +38,7 @@ UNITS: dict[str, dict[str, float]] = {
 }
 """Of each unit that ends an indicator's name, what may stand in its place, and its size."""
 
-_LIMIT = re.compile(r"\s*([^<>=\s]+)\s*(<=|>=|=)\s*(\S+)\s*")
+_LIMIT = re.compile(r"\s*([^<>=\s][^<>=]*?)\s*(<=|>=|=)\s*(\S+)\s*")
 
 
 def canonical_budget(name: str, limit: float) -> tuple[str, float]:
@@ -67,6 +76,52 @@ def canonical_budget(name: str, limit: float) -> tuple[str, float]:
     canonical = f"{base}{at}{place}"
     indicator(canonical)
     return canonical, limit
+
+
+def column_budget(name: str, limit: float, columns: Mapping[str, Indicator]) -> tuple[str, float]:
+    """The column of a table that a budget names, and the limit in the column's own unit.
+
+    A name may have another unit of the same kind where the column's name has its own. Of what is
+    maximised, seconds are only known to be seconds after ``per``: ``img_s`` is no time.
+
+    Raises:
+        ExperimentError: The unit is one of something else.
+        UnknownNameError: There is no such column.
+
+    >>> latency = Indicator("latency_ms_pixel3", "", "inference", "", "")
+    >>> column_budget("latency_s_pixel3", 0.02, {"latency_ms_pixel3": latency})
+    ('latency_ms_pixel3', 20.0)
+    """
+    if name in columns:
+        return name, limit
+    misfit = None
+    for column, about in columns.items():
+        given, own = _differing_word(name, column)
+        kind, kind_of_column = _KINDS.get(given), _KINDS.get(own)
+        # A rate, as in `images_per_s`, is the less the smaller its unit of time is.
+        rate = f"per_{own}" in column.lower()
+        if kind is None or kind_of_column is None or (about.maximize and not rate):
+            continue
+        if kind == kind_of_column:
+            size = UNITS[kind][given] / UNITS[kind][own]
+            return column, limit / size if rate else limit * size
+        misfit = misfit or ExperimentError(
+            f"`{name}`: {given} does not fit, as `{column}` is in {own}; write it in one of "
+            f"{', '.join(UNITS[kind_of_column])}."
+        )
+    raise misfit or UnknownNameError("cost", name, tuple(columns))
+
+
+_KINDS = {unit: kind for kind, units in UNITS.items() for unit in units}
+
+
+def _differing_word(name: str, column: str) -> tuple[str, str]:
+    """The only words, parted by underscores, in which two names differ; else empty ones."""
+    given, own = name.lower().split("_"), column.lower().split("_")
+    if len(given) != len(own):
+        return "", ""
+    pairs = [pair for pair in zip(given, own, strict=True) if pair[0] != pair[1]]
+    return pairs[0] if len(pairs) == 1 else ("", "")
 
 
 def canonical_budgets(budgets: Mapping[str, float]) -> dict[str, float]:
@@ -129,6 +184,35 @@ def parse_budgets(texts: Iterable[str]) -> dict[str, float]:
         check_limit(text, name, sign, limit, indicator(canonical).maximize)
         pairs.append((canonical, limit))
     return _distinct(pairs)
+
+
+def parse_column_budgets(
+    texts: Iterable[str], columns: Mapping[str, Indicator]
+) -> dict[str, float]:
+    """The same of the columns of a table, in their own units.
+
+    Args:
+        texts: Limits.
+        columns: What each column is.
+
+    Raises:
+        ExperimentError: As above.
+        UnknownNameError: There is no such column.
+    """
+    pairs = []
+    for text in texts:
+        name, sign, given = split_limit(text)
+        column, limit = column_budget(name, given, columns)
+        check_limit(text, name, sign, limit, columns[column].maximize)
+        pairs.append((column, limit))
+    return _distinct(pairs)
+
+
+def column_budgets(
+    budgets: Mapping[str, float], columns: Mapping[str, Indicator]
+) -> dict[str, float]:
+    """The same of several, as a file has them; errors as of :func:`column_budget`."""
+    return _distinct(column_budget(name, limit, columns) for name, limit in budgets.items())
 
 
 def _distinct(pairs: Iterable[tuple[str, float]]) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.listing import every_code
 from nas.problem import Codes, Problem
 
 __all__ = ["CandidatePool", "children"]
@@ -24,6 +25,7 @@ class CandidatePool:
         codes: ``[n, parameters]``.
         costs: ``[n, costs]``.
         features: ``[n, features]``, in single precision.
+        free: Which of them nobody took: ``[n]``.
 
     Args:
         problem: Where they are from.
@@ -32,68 +34,68 @@ class CandidatePool:
     """
 
     def __init__(self, problem: Problem, size: int, rng: np.random.Generator) -> None:
-        self.problem = problem
-        self._known: set[bytes] = set()
-        width = len(problem.parameters)
-        self.codes = np.empty((0, width), dtype=np.int64)
-        self.costs = np.empty((0, len(problem.costs)))
-        self.features: NDArray[np.float32] | None = None
-        stale = 0
-        while len(self.codes) < size and stale < STALE:
-            wanted = min(CHUNK, size)
-            added = self.add(problem.random_codes(wanted, rng))
-            stale = stale + 1 if added < LITTLE * wanted else 0
-        self._drop_over(size)
+        self.problem, self._size, self._rng = problem, size, rng
+        self._listed = every_code(problem)
+        self._taken: set[bytes] = set()
+        self._fill()
 
     def __len__(self) -> int:
-        return len(self.codes)
+        """How many are free."""
+        return int(self.free.sum())
 
-    def add(self, codes: Codes) -> int:
-        """Adds those that exist and are new; returns how many."""
-        codes = np.unique(np.asarray(codes, dtype=np.int64), axis=0)
-        codes = codes[self.problem.exist(codes)]
-        fresh = []
-        for row, key in enumerate(self.problem.keys(codes)):
-            if key not in self._known:
-                self._known.add(key)
-                fresh.append(row)
-        codes = codes[fresh]
-        if not len(codes):
-            return 0
-        features = self.problem.features(codes).astype(np.float32)
-        self.codes = np.concatenate([self.codes, codes])
-        self.costs = np.concatenate([self.costs, self.problem.cost_values(codes)])
-        known = self.features
-        self.features = features if known is None else np.concatenate([known, features])
-        return len(codes)
+    def _fill(self) -> None:
+        """Puts others in the place of all that were taken, as far as there are any."""
+        rows: dict[bytes, NDArray[np.int64]] = {}
+        if self._listed is not None:
+            self._add_new(rows, self._rng.permutation(self._listed))
+        stale = 0
+        while self._listed is None and len(rows) < self._size and stale < STALE:
+            wanted = min(CHUNK, self._size)
+            added = self._add_new(rows, self.problem.random_codes(wanted, self._rng))
+            stale = stale + 1 if added < LITTLE * wanted else 0
+        keys = list(rows)[: self._size]
+        width = len(self.problem.parameters)
+        self.codes = np.array([rows[key] for key in keys], dtype=np.int64).reshape(-1, width)
+        self.costs = np.empty((0, len(self.problem.costs)))
+        self.features = np.empty((0, 0), dtype=np.float32)
+        if keys:
+            self.costs = self.problem.cost_values(self.codes)
+            self.features = self.problem.features(self.codes).astype(np.float32)
+        self.free = np.ones(len(keys), dtype=bool)
+        self._row_of = {key: row for row, key in enumerate(keys)}
 
-    def keep(self, chosen: NDArray[np.bool_]) -> None:
-        """Forgets all others, which may come back."""
-        assert self.features is not None
-        for key in self.problem.keys(self.codes[~chosen]):
-            self._known.discard(key)
-        self.codes, self.costs = self.codes[chosen], self.costs[chosen]
-        self.features = self.features[chosen]
+    def _add_new(self, rows: dict[bytes, NDArray[np.int64]], codes: Codes) -> int:
+        known, codes = len(rows), codes[self.problem.exist(codes)]
+        for key, row in zip(self.problem.keys(codes), codes, strict=True):
+            if key not in self._taken:
+                rows.setdefault(key, np.asarray(row, dtype=np.int64))
+        return len(rows) - known
 
-    def remove(self, rows: NDArray[np.intp]) -> None:
-        """Takes out candidates for good: they are not added again."""
-        assert self.features is not None
-        left = np.ones(len(self.codes), dtype=bool)
-        left[rows] = False
-        self.codes, self.costs = self.codes[left], self.costs[left]
-        self.features = self.features[left]
+    def refill(self) -> bool:
+        """Draws others once all are taken; whether any is free then."""
+        if not self.free.any():
+            self._fill()
+        return bool(self.free.any())
 
-    def exclude(self, codes: Codes) -> None:
-        """Takes out candidates by their codes for good, whether they are in it or not."""
-        keys = set(self.problem.keys(codes))
-        if len(self.codes) and keys & self._known:
-            own = self.problem.keys(self.codes)
-            self.remove(np.flatnonzero([key in keys for key in own]))
-        self._known |= keys
+    def draw(self, n: int) -> NDArray[np.intp]:
+        """At most so many rows that are free, at random."""
+        free = np.flatnonzero(self.free)
+        if len(free) <= n:
+            return self._rng.permutation(free)
+        return self._rng.choice(free, size=n, replace=False)
 
-    def _drop_over(self, size: int) -> None:
-        if len(self.codes) > size:
-            self.keep(np.arange(len(self.codes)) < size)
+    def new(self, codes: Codes) -> NDArray[np.int64]:
+        """Of codes ``[n, parameters]`` those that exist and nobody took, each candidate once."""
+        rows: dict[bytes, NDArray[np.int64]] = {}
+        self._add_new(rows, np.unique(np.asarray(codes, dtype=np.int64), axis=0))
+        return np.array(list(rows.values()), dtype=np.int64).reshape(-1, codes.shape[1])
+
+    def take(self, codes: Codes) -> None:
+        """Never gives out these again, whether they are in it or not."""
+        for key in self.problem.keys(codes):
+            self._taken.add(key)
+            if key in self._row_of:
+                self.free[self._row_of[key]] = False
 
 
 def children(
@@ -102,9 +104,13 @@ def children(
     """Mutations and crossovers of candidates: ``[n, parameters]``.
 
     Half have some parameters changed, half take each parameter from one of two parents and have
-    one changed in half of the cases.
+    one changed in half of the cases. Half of the changes of a number go to the next smaller or
+    larger choice.
     """
     sizes = np.array([len(choices) for choices in problem.parameters.values()])
+    ordered = np.array(
+        [not any(isinstance(c, str | bool) for c in own) for own in problem.parameters.values()]
+    )
     first = parents[rng.integers(len(parents), size=n)].astype(np.int64)
     second = parents[rng.integers(len(parents), size=n)]
     crossed = np.arange(n) % 2 == 1
@@ -113,5 +119,6 @@ def children(
     rate = np.where(crossed, 0.5, MUTATED) / len(sizes)
     change = rng.random(first.shape) < rate[:, None]
     drawn = rng.integers(0, sizes, size=first.shape)
-    first[change] = drawn[change]
-    return first
+    step = np.clip(first + rng.choice([-1, 1], size=first.shape), 0, sizes - 1)
+    near = ordered & (rng.random(first.shape) < 0.5)
+    return np.where(change, np.where(near, step, drawn), first)

@@ -1,21 +1,75 @@
-"""Candidates: architectures with their quality and every indicator."""
+"""Candidates: what was evaluated, with its quality and every indicator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
-from nas.indicators import indicator
+from nas.budget_units import canonical_budget
+from nas.indicators import Indicator, indicator
 from nas.quality import Quality
 from predictors import Value
 from search_spaces import Architecture
 
-__all__ = ["Candidate", "excess", "violations"]
+__all__ = ["Candidate", "Evaluated", "excess", "missed_by", "violations"]
 
 Number = TypeVar("Number", float, NDArray[Any])
+
+
+class Evaluated(Protocol):
+    """What sets are made of: an architecture that was trained, or a configuration of a table."""
+
+    @property
+    def id(self) -> str:
+        """What tells it from others."""
+
+    @property
+    def kind(self) -> str:
+        """What a label is."""
+
+    @property
+    def label(self) -> str:
+        """What a person knows it by, beside the id."""
+
+    @property
+    def quality(self) -> Quality:
+        """What had to be evaluated."""
+
+    @property
+    def indicators(self) -> Mapping[str, Value]:
+        """Every indicator by name; the same names of all that are compared."""
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it meets every budget."""
+
+    @property
+    def violations(self) -> Mapping[str, float]:
+        """By how much each budget is missed, relative to the budget."""
+
+    @property
+    def feasibility(self) -> Mapping[str, float | None]:
+        """Probability that it keeps to each budget, where values are uncertain."""
+
+    @property
+    def test_quality(self) -> Quality | None:
+        """The quality on data that steered nothing, where there is one."""
+
+    @property
+    def measured(self) -> Mapping[str, Value]:
+        """Indicators measured again, by name."""
+
+    def indicator(self, name: str) -> Indicator:
+        """What one of its indicators is."""
+
+    def canonical_budget(self, name: str, limit: float) -> tuple[str, float]:
+        """The indicator that a budget names, and the limit in the indicator's unit."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +101,24 @@ class Candidate:
     def id(self) -> str:
         """Identity of the network."""
         return self.architecture.id
+
+    @property
+    def kind(self) -> str:
+        """``"space"``."""
+        return "space"
+
+    @property
+    def label(self) -> str:
+        """Name of its space."""
+        return self.architecture.space
+
+    def indicator(self, name: str) -> Indicator:
+        """See :func:`nas.indicators.indicator`."""
+        return indicator(name)
+
+    def canonical_budget(self, name: str, limit: float) -> tuple[str, float]:
+        """See :func:`nas.budget_units.canonical_budget`."""
+        return canonical_budget(name, limit)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -86,9 +158,16 @@ def excess(name: str, value: Number, limit: float) -> Number:
     >>> excess("macs", 150.0, 100.0), excess("throughput_per_s@local", 150.0, 200.0)
     (0.5, 0.25)
     """
-    if indicator(name).maximize:
-        return (limit - value) / limit
-    return (value - limit) / limit
+    return missed_by(value, limit, indicator(name).maximize)
+
+
+def missed_by(value: Number, limit: float, maximize: bool) -> Number:
+    """The same where it is known whether more is better.
+
+    >>> missed_by(90.0, 80.0, maximize=True)
+    -0.125
+    """
+    return (limit - value) / limit if maximize else (value - limit) / limit
 
 
 def violations(values: Mapping[str, float], budgets: Mapping[str, float]) -> dict[str, float]:

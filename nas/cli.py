@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    if options.command == "search" and (options.experiment is None) == (options.table is None):
+        parser.error("search takes either EXPERIMENT.toml, or --table FILE in its place")
     typed = sys.argv[1:] if arguments is None else arguments
     options.line = shlex.join(["hwnas", *map(str, typed)])
     from nas.errors import exit_status
@@ -83,9 +85,17 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     search = command("search", "Run an experiment and print its Pareto set.", "search")
-    search.add_argument("experiment", metavar="EXPERIMENT.toml")
+    search.add_argument("experiment", metavar="EXPERIMENT.toml", nargs="?")
+    search.add_argument(
+        "--table", metavar="FILE", help="a table of configurations in its place: CSV or NPZ"
+    )
+    search.add_argument("--quality", metavar="COLUMN[:max]", help="of the table: what is unknown")
+    search.add_argument(
+        "--costs", metavar="A,B", help="of the table: columns, each with :max or not"
+    )
+    search.add_argument("--config", metavar="P,Q", help="of the table: what a configuration is")
     search.add_argument("--out", metavar="DIR", help="run folder (default: runs/NAME)")
-    search.add_argument("--trials", type=int, metavar="N", help="distinct candidates to train")
+    search.add_argument("--trials", type=int, metavar="N", help="distinct candidates to evaluate")
     search.add_argument("--resume", action="store_true", help="go on with the run in --out")
     search.add_argument(
         "--set",

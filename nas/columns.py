@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidates import Candidate
-from nas.indicators import INDICATORS, indicator, split_name
+from nas.candidates import Evaluated
+from nas.indicators import split_name
 
 __all__ = ["QUALITY", "Columns"]
 
@@ -31,28 +31,40 @@ class Columns:
         names: Of the columns; ``"quality"`` is the first.
         values: As stored: ``[candidates, columns]``.
         maximized: Of which columns more is better: ``[columns]``.
+        followed: Which columns follow another that is there: ``[columns]``.
     """
 
     names: tuple[str, ...]
     values: NDArray[np.float64]
     maximized: NDArray[np.bool_]
+    followed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, candidates: Sequence[Candidate]) -> Columns:
+    def of(cls, candidates: Sequence[Evaluated]) -> Columns:
         """Those of at least one candidate, all with the same indicators."""
+        first = candidates[0]
         mixed = {
             name
-            for name in candidates[0].indicators
-            if indicator(name).of_generation
+            for name in first.indicators
+            if first.indicator(name).of_generation
             and len({candidate.indicators[name].value == 0 for candidate in candidates}) > 1
         }
-        costs = [name for name in candidates[0].indicators if name not in mixed]
+        costs = [name for name in first.indicators if name not in mixed]
         rows = [
             [candidate.quality.value, *(candidate.indicators[name].value for name in costs)]
             for candidate in candidates
         ]
-        maximized = [False, *(indicator(name).maximize for name in costs)]
-        return cls((QUALITY, *costs), np.array(rows, dtype=float), np.array(maximized))
+        maximized = [first.quality.maximize, *(first.indicator(name).maximize for name in costs)]
+        followed = [False]
+        for name in costs:
+            leader = first.indicator(name).follows
+            followed.append(bool(leader) and f"{leader}@{split_name(name)[1]}" in costs)
+        return cls(
+            (QUALITY, *costs),
+            np.array(rows, dtype=float),
+            np.array(maximized),
+            np.array(followed),
+        )
 
     @property
     def ideal(self) -> NDArray[np.float64]:
@@ -85,9 +97,5 @@ class Columns:
         shares = self.values / np.maximum(np.abs(self.values).max(axis=0), 1e-300)
         _, first = np.unique(np.round(shares, ALIKE), axis=1, return_index=True)
         distinct: NDArray[np.bool_] = np.isin(np.arange(len(self.names)), first)
-        distinct &= np.ptp(self.values, axis=0) > 0
-        for position, name in enumerate(self.names):
-            base, place = split_name(name)
-            followed = INDICATORS[base].follows if base in INDICATORS else ""
-            distinct[position] &= not followed or f"{followed}@{place}" not in self.names
+        distinct &= (np.ptp(self.values, axis=0) > 0) & ~self.followed
         return distinct

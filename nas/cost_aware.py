@@ -8,6 +8,9 @@ counts follows from what was seen and is believed.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,23 +22,55 @@ from nas.quality_model import Belief, QualityModel
 __all__ = ["CostAwareSearch"]
 
 POOL = 100_000
-CONSIDERED = 10_000
+DRAWN = 8_000
 """Candidates of the pool whose quality is predicted for one proposal, drawn anew each time."""
-SCREENED, SCREEN_POINTS = 3_000, 512
-"""Of them, how many the improvement is worked out for in full, by a coarse sample of points."""
-POINTS = 1_536
-BRED, GENERATIONS, PARENTS = 1_500, 3, 60
-"""Children of the best so far, how often they breed again, and how many parents there are."""
-ABOVE = 200
-"""Candidates above which points are drawn."""
-ROOM = 40_000
-"""Candidates by which the pool may grow."""
-BOUNDED = 2_000
-"""Candidates from which the region that counts is estimated."""
+BRED, GENERATIONS = 3_000, 4
+"""Children of the best so far, and how often they breed again."""
+KEPT = 3_000
+"""Candidates that may be on the next front, of which there are so many at most."""
+SCREEN_POINTS, POINTS = 512, 1_536
+"""Costs that the improvement is summed over: to see which candidates matter, and to choose."""
+SCREENED = 2_000
+"""Candidates that are chosen from."""
+ABOVE = 300
+"""Candidates above which costs are sampled."""
+SPREAD = 2_000
+"""Candidates that the first design is chosen from."""
+FEWEST = 2
+"""Evaluations that anything is learned from."""
 MARGIN = 0.1
-"""How far the region reaches beyond the costs of the front, as a share of their range."""
+"""How far the region that counts reaches beyond the costs of the front, as a share of their range.
+"""
 OPTIMISM = 1.0
-"""Standard deviations below the mean down to which the region reaches in quality."""
+"""Standard deviations by which a quality may be better than believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Population:
+    """Candidates with what is known and believed of them, in the same order."""
+
+    codes: NDArray[np.int64]
+    costs: NDArray[np.float64]
+    belief: Belief
+
+    def some(self, rows: NDArray[np.intp]) -> _Population:
+        belief = Belief(self.belief.mean[rows], self.belief.spread[rows])
+        return _Population(self.codes[rows], self.costs[rows], belief)
+
+    def joined(self, other: _Population) -> _Population:
+        belief = Belief(
+            np.concatenate([self.belief.mean, other.belief.mean]),
+            np.concatenate([self.belief.spread, other.belief.spread]),
+        )
+        codes = np.concatenate([self.codes, other.codes])
+        return _Population(codes, np.concatenate([self.costs, other.costs]), belief)
+
+    @property
+    def optimistic(self) -> NDArray[np.float64]:
+        return self.belief.mean - OPTIMISM * self.belief.spread
+
+    def __len__(self) -> int:
+        return len(self.codes)
 
 
 class CostAwareSearch:
@@ -55,6 +90,8 @@ class CostAwareSearch:
         self._rng = np.random.default_rng(seed)
         self._pool = CandidatePool(problem, pool, self._rng)
         self._model: QualityModel | None = None
+        self._typical = np.empty((0, 0))
+        self._hopeful = np.empty((0, len(problem.parameters)), dtype=np.int64)
         self._codes: list[NDArray[np.int64]] = []
         self._quality: list[float] = []
         self._proposed = 0
@@ -71,7 +108,7 @@ class CostAwareSearch:
                 f"`quality` must be finite; got {quality[~np.isfinite(quality)][0]}. "
                 "Leave candidates out whose evaluation failed."
             )
-        self._pool.exclude(codes)
+        self._pool.take(codes)
         # Of what is no candidate, or over a budget, the costs are not asked for.
         exist = self.problem.exist(codes)
         self._codes += list(np.asarray(codes, dtype=np.int64)[exist])
@@ -79,7 +116,12 @@ class CostAwareSearch:
 
     def leave_out(self, codes: Codes) -> None:
         """Never proposes these: they failed, or somebody evaluates them now."""
-        self._pool.exclude(codes)
+        self._pool.take(codes)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every candidate, as far as any can be found, was proposed or left out."""
+        return not self._pool.refill() and not len(self._bred(1))
 
     def ask(self, n: int = 1, pending: Codes | None = None) -> NDArray[np.int64]:
         """Candidates to evaluate next: ``[n, parameters]``, or fewer where no more are left.
@@ -88,28 +130,27 @@ class CostAwareSearch:
             n: How many, to be evaluated side by side.
             pending: Candidates that are being evaluated: what they probably improve is left out.
         """
-        if not len(self._pool):
-            self._breed(np.array(self._codes))
-        if not len(self._pool):
-            return np.empty((0, len(self.problem.parameters)), dtype=np.int64)
         begun = max(self._proposed, len(self._quality))
-        if len(self._quality) < 2 or begun < self.initial:
-            rows = self._spread(min(n, max(self.initial - begun, 1)))
+        if not self._pool.refill():
+            codes = self._bred(n)
+        elif len(self._quality) < FEWEST or begun < self.initial:
+            codes = self._spread(min(n, max(self.initial - begun, 1)))
         else:
-            rows = self._improving(n, pending)
-        codes: NDArray[np.int64] = self._pool.codes[rows]
-        self._pool.remove(rows)
-        if len(self._pool) > self.pool + ROOM:
-            # The newest were bred from the best, and stay.
-            last = np.arange(len(self._pool)) >= len(self._pool) - ROOM // 2
-            chosen = self._rng.permutation(len(self._pool)) < self.pool
-            self._pool.keep(last | chosen)
+            codes = self._improving(n, pending)
+        self._pool.take(codes)
         self._proposed += len(codes)
         return codes
 
-    def _spread(self, n: int) -> NDArray[np.intp]:
+    def _bred(self, n: int) -> NDArray[np.int64]:
+        """Any candidates that can be bred from those that are known."""
+        if not self._codes:
+            return np.empty((0, len(self.problem.parameters)), dtype=np.int64)
+        bred = children(self.problem, np.array(self._codes), BRED, self._rng)
+        return self._pool.new(bred)[:n]
+
+    def _spread(self, n: int) -> NDArray[np.int64]:
         """Candidates far from each other and from those known, in the ranks of their costs."""
-        considered = self._draw(CONSIDERED // 5)
+        considered = self._pool.draw(SPREAD)
         costs = np.concatenate([self._known_costs(), self._pool.costs[considered]])
         ranks = np.argsort(np.argsort(costs, axis=0), axis=0) / len(costs)
         known = len(costs) - len(considered)
@@ -122,117 +163,124 @@ class CostAwareSearch:
             best = int(np.argmax(distance)) if np.isfinite(distance).all() else 0
             picked.append(best)
             distance = np.minimum(distance, ((own - own[best]) ** 2).sum(axis=1))
-        return considered[picked]
-
-    def _draw(self, n: int) -> NDArray[np.intp]:
-        """Rows of the pool, at random."""
-        if len(self._pool) <= n:
-            return self._rng.permutation(len(self._pool))
-        return self._rng.choice(len(self._pool), size=n, replace=False)
+        return self._pool.codes[considered[picked]]
 
     def _known_costs(self) -> NDArray[np.float64]:
         if not self._codes:
             return np.empty((0, len(self.problem.costs)))
         return self.problem.cost_values(np.array(self._codes))
 
-    def _breed(self, parents: Codes) -> int:
-        return self._pool.add(children(self.problem, parents, BRED, self._rng))
-
-    def _improving(self, n: int, pending: Codes | None) -> NDArray[np.intp]:
+    def _improving(self, n: int, pending: Codes | None) -> NDArray[np.int64]:
         codes, quality = np.array(self._codes), np.array(self._quality)
-        costs, features = self._known_costs(), self.problem.features(codes)
-        rows = self._draw(CONSIDERED)
+        costs, known = self._known_costs(), self.problem.features(codes)
         if self._model is None:
-            assert self._pool.features is not None
-            self._model = QualityModel(self._pool.features[rows].astype(float))
-        model = self._model.fit(features, quality)
-        belief = self._believe(rows, model)
-        box = _box(model, quality, costs, belief, self._pool.costs[rows])
-        front = np.column_stack([quality, costs])
-        members = _nondominated(front)
-        front, parents = front[members], codes[members]
-        coarse = self._sample(box, rows, belief, front, SCREEN_POINTS, model)
-        scores = self._scores(rows, belief, coarse)
-        for _ in range(GENERATIONS):
-            best = rows[np.argsort(-scores)[:PARENTS]]
-            known = len(self._pool)
-            self._breed(np.concatenate([parents, self._pool.codes[best]]))
-            bred = np.arange(known, len(self._pool))
-            theirs = self._believe(bred, model)
-            rows, belief = np.concatenate([rows, bred]), _joined(belief, theirs)
-            scores = np.concatenate([scores, self._scores(bred, theirs, coarse)])
-        order = np.argsort(-scores)[:SCREENED]
-        rows, belief = rows[order], Belief(belief.mean[order], belief.spread[order])
-        fine = self._sample(box, rows, belief, front, POINTS, model)
-        weights = fine.weights
+            typical = self._pool.features[self._pool.draw(DRAWN)].astype(float)
+            self._model, self._typical = QualityModel(typical, max(self.initial, FEWEST)), typical
+        model = self._model.fit(known, quality)
+        seen = _Population(codes, costs, Belief(model.scaled(quality), np.zeros(len(quality))))
+        population = self._population(seen, model)
+        worst = float(np.median(model.predict(self._typical).mean))
+        box = _box(seen.joined(population), worst)
+        population = self._evolved(population, seen, box, model)
+        box = _box(seen.joined(population), worst)
+        front = np.column_stack([seen.belief.mean, costs])
+        front = front[_nondominated(front)]
+        above = self._rng.permutation(len(population))[:ABOVE]
+        coarse = self._sample(box, population.some(above), front, SCREEN_POINTS)
+        gains = expected_gains(population.costs, population.belief, coarse) @ coarse.weights
+        population = population.some(np.argsort(-gains)[:SCREENED])
+        # Half above the best ones by the coarse sample, which is blind where it has few points.
+        above = self._rng.permutation(len(population))[: ABOVE // 2]
+        above = np.union1d(np.arange(min(ABOVE // 2, len(population))), above)
+        fine = self._sample(box, population.some(above), front, POINTS)
         if pending is not None and len(pending):
-            theirs = model.predict(self.problem.features(pending))
-            waiting = expected_gains(self.problem.cost_values(pending), theirs, fine)
-            weights = weights * np.prod(1 - waiting, axis=0)
-        gains = expected_gains(self._pool.costs[rows], belief, fine)
-        chosen = rows[pick_batch(gains, weights, n)]
+            waiting = model.predict(self.problem.features(pending)).mean
+            for cost, mean in zip(self.problem.cost_values(pending), waiting, strict=True):
+                fine = fine.improved(cost, float(mean))
+        features = self.problem.features(population.codes)
+
+        def covariance(row: int) -> NDArray[np.float64]:
+            return model.covariance(features, features[row])
+
+        picked = pick_batch(population.costs, population.belief, fine, n, covariance)
+        chosen = population.codes[picked]
+        self._hopeful = population.codes
         if len(chosen) < n:
-            others = np.setdiff1d(self._draw(CONSIDERED), chosen)
-            chosen = np.concatenate([chosen, others[: n - len(chosen)]])
+            self._pool.take(chosen)
+            chosen = np.concatenate([chosen, self._pool.codes[self._pool.draw(n - len(chosen))]])
         return chosen
 
-    def _believe(self, rows: NDArray[np.intp], model: QualityModel) -> Belief:
-        assert self._pool.features is not None
-        if not len(rows):
-            return Belief(np.empty(0), np.empty(0))
-        return model.predict(self._pool.features[rows].astype(float))
+    def _population(self, seen: _Population, model: QualityModel) -> _Population:
+        """Candidates of the pool, and what was hopeful the last time."""
+        rows = self._pool.draw(DRAWN)
+        drawn = _Population(
+            self._pool.codes[rows],
+            self._pool.costs[rows],
+            _believe(model, self._pool.features[rows]),
+        )
+        return self._distinct(drawn.joined(self._unknown(self._hopeful, model)))
+
+    def _distinct(self, population: _Population) -> _Population:
+        first: dict[bytes, int] = {}
+        for row, key in enumerate(self.problem.keys(population.codes)):
+            first.setdefault(key, row)
+        return population.some(np.fromiter(first.values(), dtype=np.intp))
+
+    def _unknown(self, codes: Codes, model: QualityModel) -> _Population:
+        """Those of some codes that may be proposed."""
+        codes = self._pool.new(codes)
+        if not len(codes):
+            return _Population(
+                codes, np.empty((0, len(self.problem.costs))), Belief(np.empty(0), np.empty(0))
+            )
+        costs = self.problem.cost_values(codes)
+        return _Population(codes, costs, _believe(model, self.problem.features(codes)))
+
+    def _evolved(
+        self, population: _Population, seen: _Population, box: Box, model: QualityModel
+    ) -> _Population:
+        """What may be on the next front, bred for some generations."""
+        for _ in range(GENERATIONS):
+            population = self._next_front(population, box)
+            parents = np.concatenate([population.codes, seen.codes])
+            bred = children(self.problem, parents, BRED, self._rng)
+            population = self._distinct(population.joined(self._unknown(bred, model)))
+        return self._next_front(population, box)
+
+    def _next_front(self, population: _Population, box: Box) -> _Population:
+        """Those that may improve anything: on the front of what is believed, or of what may be."""
+        within = (population.optimistic < box.worst) & (population.costs < box.reference).all(
+            axis=1
+        )
+        if within.any():
+            population = population.some(np.flatnonzero(within))
+        likely = np.column_stack([population.belief.mean, population.costs])
+        perhaps = np.column_stack([population.optimistic, population.costs])
+        rows = np.flatnonzero(_nondominated(likely) | _nondominated(perhaps))
+        return population.some(self._rng.permutation(rows)[:KEPT])
 
     def _sample(
-        self,
-        box: Box,
-        rows: NDArray[np.intp],
-        belief: Belief,
-        front: NDArray[np.float64],
-        points: int,
-        model: QualityModel,
+        self, box: Box, above: _Population, front: NDArray[np.float64], points: int
     ) -> Sampled:
-        """Points of the box, some of them above candidates that may be in the next front."""
-        hopeful = np.argsort(belief.mean - OPTIMISM * belief.spread)[:ABOVE]
-        above = self._pool.costs[rows[hopeful]]
-        sampled = sample_points(box, above, front, points, self._rng)
-        return Sampled(sampled.costs, model.scaled(sampled.quality), sampled.weights)
-
-    def _scores(
-        self, rows: NDArray[np.intp], belief: Belief, sampled: Sampled
-    ) -> NDArray[np.float64]:
-        gains = expected_gains(self._pool.costs[rows], belief, sampled)
-        return np.asarray(gains @ sampled.weights, dtype=float)
+        return sample_points(box, above.costs, above.belief, front, points, self._rng)
 
 
-def _box(
-    model: QualityModel,
-    quality: NDArray[np.float64],
-    costs: NDArray[np.float64],
-    belief: Belief,
-    pool_costs: NDArray[np.float64],
-) -> Box:
-    """The region that counts: better than half of the candidates, and a bit beyond its front."""
-    few = slice(BOUNDED)
-    seen = model.scaled(quality)
-    believed = np.concatenate([seen, belief.mean[few]])
-    worst = float(np.median(belief.mean))
-    points = np.column_stack([believed, np.concatenate([costs, pool_costs[few]])])
-    points = points[points[:, 0] <= max(worst, float(believed.min()))]
+def _believe(model: QualityModel, features: NDArray[Any]) -> Belief:
+    if not len(features):
+        return Belief(np.empty(0), np.empty(0))
+    return model.predict(features.astype(float))
+
+
+def _box(population: _Population, worst: float) -> Box:
+    """The region that counts: better than half of all candidates, and a bit beyond its front."""
+    mean = population.belief.mean
+    worst = max(worst, float(mean.min()) + 1e-9)
+    points = np.column_stack([mean, population.costs])
+    points = points[points[:, 0] <= worst]
     front = points[_nondominated(points)][:, 1:]
     low, high = front.min(axis=0), front.max(axis=0)
-    best = min(float((belief.mean - OPTIMISM * belief.spread).min()), float(seen.min()))
-    return Box(
-        ideal=low,
-        reference=high + MARGIN * np.maximum(high - low, 1e-12 * (1 + np.abs(high))),
-        best=float(model.unscaled(np.array(best))),
-        worst=float(model.unscaled(np.array(max(worst, best + 1e-9)))),
-    )
-
-
-def _joined(first: Belief, second: Belief) -> Belief:
-    return Belief(
-        np.concatenate([first.mean, second.mean]), np.concatenate([first.spread, second.spread])
-    )
+    least = 1e-12 * (1 + np.abs(high))
+    return Box(low, high + MARGIN * np.maximum(high - low, least), worst)
 
 
 def _nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
 
 import numpy as np
 import optuna
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.cost_aware import POOL, CostAwareSearch
+from nas.early_stopping import EXPECTED
 from nas.problem import Problem
+from nas.problem_sampler import ProblemSampler
 
 __all__ = ["CostAwareSampler"]
 
+NO_TRIAL = -1
 
-class CostAwareSampler(optuna.samplers.BaseSampler):
-    """Samples candidates whose costs are known and whose quality is not.
+
+class CostAwareSampler(ProblemSampler):
+    """Proposes candidates whose costs are known and whose quality is not, each at most once.
 
     The study's first objective, or the one at ``quality``, is the quality, of either direction; its
-    other objectives may be any of the costs, or none: the costs that steer are the problem's. The
-    objective function asks the trial for every parameter of the problem, by
-    ``suggest_categorical`` with the problem's choices. No candidate is proposed twice, except where
-    all were.
+    other objectives may be any of the costs, or none: the costs that steer are the problem's. Of a
+    pruned trial with the user attribute ``expected_quality`` that is learned, as
+    :class:`~nas.early_stopping.EarlyStopping` sets it.
 
     Args:
         problem: The candidates, what they cost, and what their quality may depend on.
@@ -56,76 +58,62 @@ class CostAwareSampler(optuna.samplers.BaseSampler):
         ):
             if value < least:
                 raise ValueError(f"`{name}` must be at least {least}; got {value}.")
-        self.problem, self.initial, self.batch = problem, initial, batch
+        super().__init__(problem)
+        self.initial, self.batch = initial, batch
         self.quality, self.pool = quality, pool
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
-        self._rng = np.random.default_rng(self._seed)
+        self._process = os.getpid()
         self._search: CostAwareSearch | None = None
         self._queue: list[NDArray[np.int64]] = []
         self._seen: set[int] = set()
-        self._index = [
-            {_typed(choice): i for i, choice in enumerate(choices)}
-            for choices in problem.parameters.values()
-        ]
+        self._taken: set[bytes] = set()
 
     def reseed_rng(self) -> None:
-        """Draws on from another seed, in what a worker process copied."""
-        self._seed = int(np.random.SeedSequence().generate_state(1)[0])
-        self._rng = np.random.default_rng(self._seed)
-        self._search, self._queue, self._seen = None, [], set()
+        """Draws on from another seed in what a worker process copied; threads share one search."""
+        if os.getpid() != self._process:
+            self._process = os.getpid()
+            self._seed = int(np.random.SeedSequence().generate_state(1)[0])
+            self._search, self._queue, self._seen = None, [], set()
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Every parameter of the problem."""
-        return {
-            name: CategoricalDistribution(choices)
-            for name, choices in self.problem.parameters.items()
-        }
+    def exhausted(self, study: optuna.Study) -> bool:
+        """Whether every candidate was proposed, in this study's trials or by this sampler."""
+        with self._lock:
+            if self._search is None:
+                self._search = self._begun(study)
+                self._take_up(study, NO_TRIAL)
+            return not self._queue and self._search.exhausted
 
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """The next candidate, after what the study's trials have shown is taken up.
+    def _propose(self, study: optuna.Study, trial: FrozenTrial) -> NDArray[np.int64] | None:
+        """The next candidate.
 
         Raises:
             ValueError: The study has no objective at ``quality``, or a quality is not finite.
         """
-        if not self._queue:
-            self._queue = list(self._propose(study, trial.number))
-        row = self._queue.pop(0) if self._queue else self.problem.random_codes(1, self._rng)[0]
-        pairs = zip(self.problem.parameters.items(), row, strict=True)
-        return {name: choices[int(index)] for (name, choices), index in pairs}
+        self._taken.update(self.problem.keys(self._unread(study)))
+        while True:
+            if not self._queue:
+                self._queue = list(self._proposed(study, trial.number))
+            if not self._queue:
+                return None
+            row = self._queue.pop(0)
+            # It may be that somebody else had it tried meanwhile.
+            if self.problem.keys(row[None, :])[0] not in self._taken:
+                return row
 
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """Refuses parameters that the problem does not have.
-
-        Raises:
-            ValueError: Always; the message lists the problem's parameters.
-        """
-        known = ", ".join(self.problem.parameters)
-        raise ValueError(
-            f"`{param_name}` with {param_distribution} is no parameter of the problem; suggest its "
-            f"own, with its choices, by `suggest_categorical`: {known}."
-        )
-
-    def _propose(self, study: optuna.Study, number: int) -> NDArray[np.int64]:
+    def _begun(self, study: optuna.Study) -> CostAwareSearch:
         if self.quality >= len(study.directions):
             raise ValueError(
                 f"`quality` is {self.quality}, but the study has {len(study.directions)} "
                 "objectives; give the position of one of them."
             )
+        return CostAwareSearch(self.problem, seed=self._seed, initial=self.initial, pool=self.pool)
+
+    def _proposed(self, study: optuna.Study, number: int) -> NDArray[np.int64]:
         if self._search is None:
-            self._search = CostAwareSearch(
-                self.problem, seed=self._seed, initial=self.initial, pool=self.pool
-            )
+            self._search = self._begun(study)
         pending = self._take_up(study, number)
+        if self._search.exhausted:
+            return np.empty((0, len(self.problem.parameters)), dtype=np.int64)
         return self._search.ask(self.batch, pending)
 
     def _take_up(self, study: optuna.Study, number: int) -> NDArray[np.int64] | None:
@@ -144,6 +132,9 @@ class CostAwareSampler(optuna.samplers.BaseSampler):
             if trial.state == TrialState.COMPLETE and trial.values is not None:
                 codes.append(row)
                 values.append(sign * trial.values[self.quality])
+            elif trial.state == TrialState.PRUNED and EXPECTED in trial.user_attrs:
+                codes.append(row)
+                values.append(sign * trial.user_attrs[EXPECTED])
             elif trial.state.is_finished():
                 lost.append(row)
             elif trial.state == TrialState.RUNNING:
@@ -154,17 +145,3 @@ class CostAwareSampler(optuna.samplers.BaseSampler):
             if rows:
                 self._search.leave_out(np.array(rows))
         return np.array(running) if running else None
-
-    def _codes_of(self, trial: FrozenTrial) -> NDArray[np.int64] | None:
-        """Codes of a trial's parameters; ``None`` where it does not have them all."""
-        row = []
-        for name, index in zip(self.problem.parameters, self._index, strict=True):
-            if name not in trial.params or _typed(trial.params[name]) not in index:
-                return None
-            row.append(index[_typed(trial.params[name])])
-        return np.array(row, dtype=np.int64)
-
-
-def _typed(choice: Any) -> tuple[type, Any]:
-    """A choice with its type, since ``True`` equals 1."""
-    return type(choice), choice

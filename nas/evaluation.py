@@ -6,12 +6,12 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nas.datasets import DATASETS
 from nas.errors import QualityError
@@ -21,15 +21,22 @@ from search_spaces import Architecture
 
 if TYPE_CHECKING:
     from nas.experiment import Experiment
-    from nas.training import Evaluation
+    from nas.stopping_rule import Hurdle
+    from nas.training import Evaluation, Stopped
 
 __all__ = ["Evaluate", "Failure", "evaluator"]
 
 Failure = str
 """Why a candidate could not be trained."""
 
-Evaluate = Callable[[Sequence[Architecture]], Iterator["Evaluation | Failure"]]
-"""Trains architectures and yields the results in their order."""
+
+class Evaluate(Protocol):
+    """Trains architectures side by side."""
+
+    def __call__(
+        self, architectures: Sequence[Architecture], hurdles: Sequence[Hurdle] | None = None
+    ) -> Iterator[Evaluation | Stopped | Failure]:
+        """Yields the results in order; each has its hurdle to pass, or none has."""
 
 
 @contextmanager
@@ -45,9 +52,11 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
     workers = experiment.search.workers
     if workers == 1 or dataset.name not in DATASETS:
 
-        def in_turn(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
-            for architecture in architectures:
-                yield _train(architecture, dataset, experiment)
+        def in_turn(
+            architectures: Sequence[Architecture], hurdles: Sequence[Hurdle] | None = None
+        ) -> Iterator[Evaluation | Stopped | Failure]:
+            for architecture, hurdle in _paired(architectures, hurdles):
+                yield _train(architecture, dataset, experiment, hurdle)
 
         with _one_thread():
             yield in_turn
@@ -61,9 +70,11 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         for _ in range(workers):
             pool.submit(_nothing)
 
-    def in_parallel(architectures: Sequence[Architecture]) -> Iterator[Evaluation | Failure]:
+    def in_parallel(
+        architectures: Sequence[Architecture], hurdles: Sequence[Hurdle] | None = None
+    ) -> Iterator[Evaluation | Stopped | Failure]:
         try:
-            yield from pool.map(_train_in_worker, architectures)
+            yield from pool.map(_train_in_worker, _paired(architectures, hurdles))
         except BrokenProcessPool as error:
             raise RuntimeError(
                 "A worker process died, perhaps for want of memory. Go on with --resume, and with "
@@ -119,17 +130,27 @@ def _nothing() -> None:
     """Makes a worker start."""
 
 
-def _train_in_worker(architecture: Architecture) -> Evaluation | Failure:
+def _paired(
+    architectures: Sequence[Architecture], hurdles: Sequence[Hurdle] | None
+) -> list[tuple[Architecture, Hurdle | None]]:
+    every = [None] * len(architectures) if hurdles is None else hurdles
+    return list(zip(architectures, every, strict=True))
+
+
+def _train_in_worker(job: tuple[Architecture, Hurdle | None]) -> Evaluation | Stopped | Failure:
     ((experiment, dataset),) = _worker
-    return _train(architecture, dataset, experiment)
+    architecture, hurdle = job
+    return _train(architecture, dataset, experiment, hurdle)
 
 
 def _train(
-    architecture: Architecture, dataset: Dataset, experiment: Experiment
-) -> Evaluation | Failure:
+    architecture: Architecture, dataset: Dataset, experiment: Experiment, hurdle: Hurdle | None
+) -> Evaluation | Stopped | Failure:
     from nas.training import train
 
     try:
-        return train(architecture, dataset, experiment.training, experiment.seed)
+        if hurdle is None:
+            return train(architecture, dataset, experiment.training, experiment.seed)
+        return train(architecture, dataset, experiment.training, experiment.seed, hurdle)
     except (QualityError, RuntimeError, ValueError) as error:  # The last two are PyTorch's.
         return str(error)

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import math
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
 from nas.budget_units import canonical_budgets
-from nas.config import Config, Real, Whole
+from nas.config import Config, Real, Whole, check_known, explained, placed, read_config
 from nas.datasets import DATASETS, FROM_FILES
 from nas.errors import ExperimentError
 from nas.indicators import LOCAL, check_name, check_place, indicator, split_name
 from nas.measurement import MeasurementConfig
 from nas.sampler_names import SAMPLER_NAMES
 from nas.space_classes import absolute_path, absolute_reference, load_space_class
-from nas.spaces import make_space, nearest
+from nas.spaces import make_space
 from nas.splits import Dataset
+from nas.stopping_config import StoppingConfig
 from search_spaces import (
     OPTIMIZERS,
     SPACES,
     SearchSpace,
     TrainingSetup,
     UnionSpace,
-    UnknownNameError,
 )
 
 __all__ = ["Experiment", "MeasurementConfig", "SearchConfig", "TaskConfig", "TrainingConfig"]
@@ -69,20 +67,22 @@ class SearchConfig(Config):
     """How candidates are proposed.
 
     Attributes:
-        trials: Distinct candidates to train; repeats and over-budget proposals are not counted.
+        trials: Distinct candidates to train, all within the budgets.
         objectives: Indicators that steer the sampler beside the quality.
         sampler: Name of the sampler.
         batch: Candidates proposed at once; told in order, so that timing changes nothing.
         workers: Processes that train them.
         max_failed: Share of trained candidates that may fail before the run is called failed.
+        stopping: Whether and how trainings end early.
     """
 
     trials: Whole = Field(default=48, ge=1)
     objectives: tuple[str, ...] = ("macs", "latency_s@local")
-    sampler: str = "nsga2"
+    sampler: str = "cost-aware"
     batch: Whole = Field(default=4, ge=1)
     workers: Whole = Field(default=2, ge=1)
     max_failed: Real = Field(default=0.2, ge=0, le=1)
+    stopping: StoppingConfig = StoppingConfig()
 
     @field_validator("objectives")
     @classmethod
@@ -140,14 +140,7 @@ class Experiment(Config):
             UnknownNameError: A space, indicator, profile, data set, sampler or optimiser is not
                 known.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"There is no experiment file {path}.")
-        try:
-            data = tomllib.loads(path.read_text())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ExperimentError(f"{path} is not TOML: {error}.") from error
-        for override in overrides:
-            _override(data, override)
+        data = read_config(path, overrides)
         _make_absolute(data, path.parent)
         return cls.from_data(data, str(path), profiles)
 
@@ -162,29 +155,34 @@ class Experiment(Config):
         try:
             experiment = cls.model_validate(data)
         except ValidationError as error:
-            raise ExperimentError(_explain(error, where)) from error
-        with _named(f"{where}: `task.dataset`"):
-            _known("data set", experiment.task.dataset, DATASETS)
-        with _named(f"{where}: `search.sampler`"):
-            _known("sampler", experiment.search.sampler, SAMPLER_NAMES)
-        with _named(f"{where}: `measurement.runtime`"):
+            raise explained(error, where, cls) from error
+        with placed(f"{where}: `task.dataset`"):
+            check_known("data set", experiment.task.dataset, DATASETS)
+        with placed(f"{where}: `search.sampler`"):
+            check_known("sampler", experiment.search.sampler, SAMPLER_NAMES)
+        with placed(f"{where}: `measurement.runtime`"):
             known = experiment.measurement.resolved()
             experiment = experiment.model_copy(update={"measurement": known})
-        with _named(f"{where}: `training.optimizer`"):
-            _known("optimizer", experiment.training.optimizer, OPTIMIZERS)
+        with placed(f"{where}: `training.optimizer`"):
+            check_known("optimizer", experiment.training.optimizer, OPTIMIZERS)
         if experiment.task.path is not None and experiment.task.dataset not in FROM_FILES:
             raise ExperimentError(
                 f"{where}: `task.path` is for data sets that are read from a file "
                 f"({', '.join(FROM_FILES)}); `task.dataset` is {experiment.task.dataset!r}."
             )
+        if experiment.search.stopping.enabled:
+            try:
+                experiment.search.stopping.rule(experiment.training.epochs)
+            except ValueError as error:
+                raise ExperimentError(f"{where}: `search.stopping`: {error}") from error
         for name in experiment.search.objectives:
-            with _named(f"{where}: `search.objectives`"):
+            with placed(f"{where}: `search.objectives`"):
                 check_name(name, profiles)
-        with _named(f"{where}: `budgets`"):
+        with placed(f"{where}: `budgets`"):
             budgets = canonical_budgets(experiment.budgets)
         experiment = experiment.model_copy(update={"budgets": budgets})
         for name, limit in budgets.items():
-            with _named(f"{where}: `budgets`"):
+            with placed(f"{where}: `budgets`"):
                 check_name(name, profiles)
             if not 0 < limit < math.inf:
                 raise ExperimentError(
@@ -192,7 +190,7 @@ class Experiment(Config):
                     f"Its unit is {indicator(name).unit}."
                 )
         for place in experiment.profiles:
-            with _named(f"{where}: `profiles`"):
+            with placed(f"{where}: `profiles`"):
                 check_place(place, profiles)
         if not experiment.spaces:
             raise ExperimentError(
@@ -201,8 +199,8 @@ class Experiment(Config):
         for name, fields in experiment.spaces.items():
             reference = fields.get("class")
             if reference is None:
-                with _named(f"{where}: `spaces`"):
-                    _known("space", name, SPACES)
+                with placed(f"{where}: `spaces`"):
+                    check_known("space", name, SPACES)
             elif not isinstance(reference, str):
                 raise ExperimentError(
                     f"{where}: `spaces.{name}.class` must be 'path/to/file.py:Class' or "
@@ -286,66 +284,3 @@ def _make_absolute(data: Mapping[str, Any], folder: Path) -> None:
     for fields in spaces.values() if isinstance(spaces, dict) else ():
         if isinstance(fields, dict) and isinstance(fields.get("class"), str):
             fields["class"] = absolute_reference(fields["class"], folder)
-
-
-@contextmanager
-def _named(place: str) -> Iterator[None]:
-    """Puts the place of a name before what is said of one that is not known."""
-    try:
-        yield
-    except UnknownNameError as error:
-        error.args = (f"{place}: {error}",)
-        raise
-
-
-def _known(kind: str, name: str, known: Mapping[str, Any] | Sequence[str]) -> None:
-    if name not in known:
-        raise UnknownNameError(kind, name, known)
-
-
-def _override(data: dict[str, Any], text: str) -> None:
-    key, equals, value = text.partition("=")
-    if not equals or not key.strip():
-        raise ExperimentError(f"`--set` takes section.key=value; got {text!r}.")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value.strip()
-    *sections, last = (part.strip().strip('"') for part in key.strip().split("."))
-    target = data
-    for section in sections:
-        inner = target.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ExperimentError(f"`--set {text}`: `{section}` is not a section.")
-        target = inner
-    target[last] = parsed
-
-
-def _explain(error: ValidationError, where: str) -> str:
-    lines = []
-    for item in error.errors():
-        place = [str(part) for part in item["loc"]]
-        dotted = ".".join(place)
-        if item["type"] == "extra_forbidden":
-            known = _fields(place[:-1])
-            lines.append(
-                f"{where}: unknown key `{dotted}`.{nearest(place[-1], known)} "
-                f"Known {'in `' + '.'.join(place[:-1]) + '`' if place[:-1] else 'sections'}: "
-                f"{', '.join(known)}."
-            )
-        elif item["type"] == "missing":
-            lines.append(f"{where}: `{dotted}` is missing; add it.")
-        else:
-            lines.append(f"{where}: `{dotted}`: {item['msg']}; got {item['input']!r}.")
-    return "\n".join(lines)
-
-
-def _fields(path: Sequence[str]) -> list[str]:
-    model: Any = Experiment
-    for part in path:
-        annotation = model.model_fields[part].annotation if part in model.model_fields else None
-        candidates = [annotation, *get_args(annotation)]
-        model = next((c for c in candidates if isinstance(c, type) and issubclass(c, Config)), None)
-        if model is None:
-            return []
-    return list(model.model_fields)

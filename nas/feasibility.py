@@ -12,9 +12,9 @@ from nas.candidates import excess, violations
 from nas.errors import NothingFeasibleError
 from nas.indicators import indicator
 from nas.pricer import Pricer
-from search_spaces import Choice, SearchSpace
+from search_spaces import SearchSpace
 
-__all__ = ["POOL", "Pool", "Unseen", "feasible_neighbours", "feasible_pool", "improved"]
+__all__ = ["POOL", "Pool", "feasible_neighbours", "feasible_pool", "improved"]
 
 POOL = 20_000
 GENERATIONS, SURVIVORS, CHILDREN = 30, 200, 1_000
@@ -104,59 +104,6 @@ def feasible_neighbours(
         meets = (_excess(space, pricer, budgets, children) <= 0).all(axis=1)
         codes = np.unique(np.concatenate([codes, children[meets]]), axis=0)
     return codes
-
-
-class Unseen:
-    """Feasible architectures that were not proposed yet; it grows by mutation when it runs out.
-
-    Args:
-        space: Where they come from.
-        pricer: What they cost.
-        budgets: What they may cost.
-        codes: Those to begin with: ``[n, parameters]``.
-        seed: Of every random choice.
-    """
-
-    def __init__(
-        self,
-        space: SearchSpace,
-        pricer: Pricer,
-        budgets: Mapping[str, float],
-        codes: NDArray[np.int64],
-        seed: int,
-    ) -> None:
-        self.space, self.pricer, self.budgets, self.seed = space, pricer, budgets, seed
-        self._rows = self._by_network(codes)
-        self._proposed: set[bytes] = set()
-
-    def leave_out(self, parameters: Mapping[str, Choice]) -> None:
-        """Notes that the architecture of some parameters was proposed."""
-        self._proposed |= self._by_network(self.space.encode(parameters)[None, :]).keys()
-
-    def draw(self) -> dict[str, Choice] | None:
-        """Parameters of a random one; ``None`` if no more can be found."""
-        salt = len(self._proposed)
-        fresh = self._fresh()
-        if not fresh:
-            codes = np.stack(list(self._rows.values()))
-            more = feasible_neighbours(
-                self.space, self.pricer, self.budgets, codes, self.seed + salt
-            )
-            self._rows |= self._by_network(more)
-            fresh = self._fresh()
-        if not fresh:
-            return None
-        row = fresh[np.random.default_rng([self.seed, salt]).integers(len(fresh))]
-        pairs = zip(self.space.parameters.items(), row, strict=True)
-        return {name: choices[index] for (name, choices), index in pairs}
-
-    def _fresh(self) -> list[NDArray[np.int64]]:
-        return [row for key, row in self._rows.items() if key not in self._proposed]
-
-    def _by_network(self, codes: NDArray[np.int64]) -> dict[bytes, NDArray[np.int64]]:
-        """Rows by what tells a network of the space from another without building it."""
-        keys = (indices.tobytes() for indices in self.space.placement_indices(codes))
-        return dict(zip(keys, codes, strict=True))
 
 
 def _mutants(

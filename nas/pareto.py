@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidates import Candidate
+from nas.candidates import Candidate, Evaluated
 from nas.columns import QUALITY, Columns
 from nas.dominance import membership, nondominated, representatives
 from nas.picks import pick_members
 from nas.redundancy import RedundantGroup, leading
-from nas.uncertainty import resolutions, standard_errors
+from nas.uncertainty import in_unit, resolutions, standard_errors
 from search_spaces import CorruptFileError
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Member = TypeVar("Member", bound=Evaluated, default=Candidate)
+else:  # A default, so that `ParetoSet` alone is one of candidates, is Python 3.13's.
+    from typing import TypeVar
+
+    Member = TypeVar("Member", bound=Evaluated)
 
 __all__ = ["ParetoSet", "hypervolume", "pareto_set"]
 
@@ -29,14 +38,14 @@ MARGIN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class ParetoSet:
+class ParetoSet(Generic[Member]):
     """Feasible candidates that no other one beats in quality and every indicator at once.
 
     The costs of generating text are no part of it where some of the networks generate none, since
     their 0 would win.
 
     Attributes:
-        members: By quality, then params; each network once.
+        members: By quality, then by the first indicator; each candidate once.
         reference_point: For ``"quality"`` and each indicator, the worst value among the feasible
             evaluated candidates and a tenth of their range beyond it, in the indicator's unit.
         ideal_point: The best values, likewise: the largest of what is maximised.
@@ -44,7 +53,7 @@ class ParetoSet:
             Columns in which all candidates are equal are left out, and those that are a multiple of
             another.
         hypervolume_method: ``"exact"``, or the approximation used where that is slow.
-        evaluated: Distinct candidates that were trained.
+        evaluated: Distinct candidates that were evaluated.
         feasible: How many of those meet every budget.
         front_certificate: How far what the members were predicted to take is from what they took,
             as figures of a :class:`hw_profiles.Score`: a search picks where a table errs low.
@@ -58,7 +67,7 @@ class ParetoSet:
             are uncertain (see :func:`nas.dominance.membership`); empty where all are exact.
     """
 
-    members: tuple[Candidate, ...]
+    members: tuple[Member, ...]
     reference_point: Mapping[str, float]
     ideal_point: Mapping[str, float]
     hypervolume: float
@@ -91,8 +100,18 @@ class ParetoSet:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any], where: str = "data") -> ParetoSet:
+    def from_json(
+        cls,
+        data: Mapping[str, Any],
+        where: str = "data",
+        read: Callable[[Mapping[str, Any]], Any] = Candidate.from_json,
+    ) -> ParetoSet[Any]:
         """Reads back what :meth:`to_json` wrote; what earlier versions did not write is empty.
+
+        Args:
+            data: What was written.
+            where: Where it came from.
+            read: Reads one member.
 
         Raises:
             CorruptFileError: It is something else; the message names where it came from.
@@ -105,7 +124,7 @@ class ParetoSet:
             }
             groups = [RedundantGroup.from_json(item) for item in known.get("redundant", ())]
             known |= {
-                "members": tuple(Candidate.from_json(item) for item in data["candidates"]),
+                "members": tuple(map(read, data["candidates"])),
                 "redundant": tuple(groups),
                 "representative": tuple(known.get("representative", ())),
             }
@@ -113,7 +132,7 @@ class ParetoSet:
             raise CorruptFileError(f"{where} is not a Pareto set: {error!r}.") from error
         return cls(**known)
 
-    def pick(self, text: str) -> tuple[Candidate, ...]:
+    def pick(self, text: str) -> tuple[Member, ...]:
         """Members by a pick such as ``"knee"`` or ``"least:quality,macs<=1e6"``.
 
         See :func:`nas.picks.pick_members`, also for errors.
@@ -122,11 +141,11 @@ class ParetoSet:
 
 
 def pareto_set(
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Member],
     *,
     redundant: Sequence[RedundantGroup] = (),
     quality_errors: Mapping[str, float] | None = None,
-) -> ParetoSet:
+) -> ParetoSet[Member]:
     """The Pareto set of evaluated candidates; order and repeats change nothing.
 
     Args:
@@ -151,7 +170,7 @@ def pareto_set(
         raise ValueError("`candidates` hold a NaN or infinite value; leave failed ones out.")
     keep = nondominated(columns.values, columns.maximized)
     members = [candidate for candidate, kept in zip(feasible, keep, strict=True) if kept]
-    members.sort(key=lambda c: (c.quality.value, c.indicators["params"].value, c.id))
+    members.sort(key=_order)
     ideal, worst = columns.ideal, columns.worst
     volume, error, method = hypervolume(columns.scaled[keep][:, columns.distinct])
     sizes, chosen = _representative(members, columns, redundant, errors)
@@ -171,6 +190,11 @@ def pareto_set(
         resolutions=sizes,
         probabilities=_probabilities(feasible, members, columns, errors),
     )
+
+
+def _order(candidate: Evaluated) -> tuple[float, float, str]:
+    quality, (first, *_) = candidate.quality, [*candidate.indicators.values()]
+    return -quality.value if quality.maximize else quality.value, first.value, candidate.id
 
 
 def _needed(item: Any) -> bool:
@@ -204,7 +228,7 @@ def hypervolume(front: NDArray[np.float64], approximate: bool = False) -> tuple[
 
 
 def _representative(
-    members: Sequence[Candidate],
+    members: Sequence[Evaluated],
     columns: Columns,
     redundant: Sequence[RedundantGroup],
     quality_errors: Mapping[str, float],
@@ -219,11 +243,11 @@ def _representative(
         column = np.array(
             [m.quality.value if name == QUALITY else m.indicators[name].value for m in members]
         )
-        if name == QUALITY:
-            coordinates.append(column / sizes[name])
-            continue
-        with np.errstate(divide="ignore"):
-            steps = np.log(column) / np.log1p(sizes[name])
+        if in_unit(name, members):
+            steps = column / sizes[name]
+        else:
+            with np.errstate(divide="ignore"):
+                steps = np.log(column) / np.log1p(sizes[name])
         coordinates.append(-steps if columns.maximized[position] else steps)
     if not coordinates:
         return sizes, (members[0].id,)
@@ -232,8 +256,8 @@ def _representative(
 
 
 def _probabilities(
-    feasible: Sequence[Candidate],
-    members: Sequence[Candidate],
+    feasible: Sequence[Evaluated],
+    members: Sequence[Evaluated],
     columns: Columns,
     quality_errors: Mapping[str, float],
 ) -> dict[str, float]:

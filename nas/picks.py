@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 
-from nas.budget_units import canonical_budget, check_limit, split_limit
-from nas.candidates import Candidate
+from nas.budget_units import check_limit, split_limit
+from nas.candidates import Evaluated, missed_by
 from nas.columns import QUALITY, Columns
 from nas.errors import ExperimentError, NothingFeasibleError
-from nas.indicators import indicator
 from search_spaces import UnknownNameError
 
 __all__ = ["pick_members"]
@@ -18,10 +18,12 @@ __all__ = ["pick_members"]
 NEAREST = 3
 EXTREMES = {"least": False, "most": True}
 
+Member = TypeVar("Member", bound=Evaluated)
+
 
 def pick_members(
-    members: Sequence[Candidate], representative: Sequence[str], text: str
-) -> tuple[Candidate, ...]:
+    members: Sequence[Member], representative: Sequence[str], text: str
+) -> tuple[Member, ...]:
     """Members by a pick: what is wanted and, after commas, limits that they keep to.
 
     Args:
@@ -54,11 +56,11 @@ def pick_members(
 
 
 def _wanted(
-    within: tuple[Candidate, ...],
-    members: Sequence[Candidate],
+    within: tuple[Member, ...],
+    members: Sequence[Member],
     representative: Sequence[str],
     what: str,
-) -> tuple[Candidate, ...]:
+) -> tuple[Member, ...]:
     if what == "all":
         return within
     if what == "representative":
@@ -69,10 +71,10 @@ def _wanted(
         return (within[int(np.argmin(distance))],)
     kind, colon, name = what.partition(":")
     if colon and kind in EXTREMES and within:
-        name, _ = _known(name, 1.0, within)
-        if _maximized(name) != EXTREMES[kind]:
+        given, (name, _) = name, _known(name, 1.0, within)
+        if _maximized(name, within[0]) != EXTREMES[kind]:
             other = "most" if kind == "least" else "least"
-            raise ExperimentError(f"`{what}` is the worst there is; write {other}:{name}.")
+            raise ExperimentError(f"`{what}` is the worst there is; write {other}:{given}.")
         best = max if EXTREMES[kind] else min
         return (best(within, key=lambda member: _value(member, name)),)
     found = [member for member in within if what and member.id.startswith(what)]
@@ -83,7 +85,7 @@ def _wanted(
     return (found[0],)
 
 
-def _within(members: Sequence[Candidate], texts: Sequence[str]) -> tuple[Candidate, ...]:
+def _within(members: Sequence[Member], texts: Sequence[str]) -> tuple[Member, ...]:
     """Members that keep to every limit."""
     if not members:
         raise NothingFeasibleError("The Pareto set is empty, so that no member keeps to limits.")
@@ -91,10 +93,10 @@ def _within(members: Sequence[Candidate], texts: Sequence[str]) -> tuple[Candida
     for text in texts:
         given, sign, number = split_limit(text)
         name, limit = _known(given, number, members)
-        check_limit(text, given, sign, limit, _maximized(name))
+        maximize = _maximized(name, members[0])
+        check_limit(text, given, sign, limit, maximize)
         values = np.array([_value(member, name) for member in members])
-        over = limit - values if _maximized(name) else values - limit
-        misses += np.maximum(over / limit, 0)
+        misses += np.maximum(missed_by(values, limit, maximize), 0)
     if (misses > 0).all():
         order = sorted(range(len(members)), key=lambda i: (misses[i], members[i].id))
         raise NothingFeasibleError(
@@ -104,13 +106,13 @@ def _within(members: Sequence[Candidate], texts: Sequence[str]) -> tuple[Candida
     return tuple(member for member, miss in zip(members, misses, strict=True) if miss == 0)
 
 
-def _known(name: str, limit: float, members: Sequence[Candidate]) -> tuple[str, float]:
+def _known(name: str, limit: float, members: Sequence[Evaluated]) -> tuple[str, float]:
     """The column of the members that a name stands for, and the limit in its unit."""
-    if name == QUALITY:
-        return name, limit
+    if name in (QUALITY, members[0].quality.name):
+        return QUALITY, limit
     known = (QUALITY, *members[0].indicators)
     try:
-        canonical, limit = canonical_budget(name, limit)
+        canonical, limit = members[0].canonical_budget(name, limit)
     except UnknownNameError as error:
         raise UnknownNameError("indicator", name, known) from error
     if canonical not in known:
@@ -118,9 +120,9 @@ def _known(name: str, limit: float, members: Sequence[Candidate]) -> tuple[str, 
     return canonical, limit
 
 
-def _maximized(name: str) -> bool:
-    return name != QUALITY and indicator(name).maximize
+def _maximized(name: str, member: Evaluated) -> bool:
+    return member.quality.maximize if name == QUALITY else member.indicator(name).maximize
 
 
-def _value(member: Candidate, name: str) -> float:
+def _value(member: Evaluated, name: str) -> float:
     return member.quality.value if name == QUALITY else member.indicators[name].value

@@ -1,4 +1,4 @@
-"""Quality: how good a network's outputs are, as the data set measures it; always minimised."""
+"""Quality: how good a network's outputs are, as the data set or a table measures it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ class Quality:
     Attributes:
         name: The split and the measure (``"validation_error"``).
         value: The number.
-        direction: ``"minimize"``: the smaller, the better.
+        direction: ``"minimize"``: the smaller, the better, as of everything that is trained; or
+            ``"maximize"``, as a published table may have it.
     """
 
     name: str
@@ -31,8 +32,15 @@ class Quality:
     direction: str = "minimize"
 
     def __post_init__(self) -> None:
-        if self.direction != "minimize":
-            raise ValueError(f"`direction` must be 'minimize'; got {self.direction!r}.")
+        if self.direction not in ("minimize", "maximize"):
+            raise ValueError(
+                f"`direction` must be 'minimize' or 'maximize'; got {self.direction!r}."
+            )
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of it is better."""
+        return self.direction == "maximize"
 
     def __str__(self) -> str:
         return f"{self.name.replace('_', ' ')} {self.value:.4g}"

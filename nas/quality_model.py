@@ -33,7 +33,7 @@ ALIKE = 0.999
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """Mean and standard deviation of the quality of candidates, without the noise of evaluating.
+    """Mean and standard deviation of what an evaluation of candidates gives.
 
     Attributes:
         mean: ``[n]``.
@@ -47,6 +47,8 @@ class Belief:
 class _Regression(Protocol):
     def predict(self, inputs: Array) -> Belief: ...
 
+    def covariance(self, inputs: Array, one: Array) -> Array: ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Process:
@@ -54,8 +56,10 @@ class _Process:
 
     def predict(self, inputs: Array) -> Belief:
         mean, spread = self.process.predict(inputs)
-        noise = self.process.kernel.noise
-        return Belief(mean, np.sqrt(np.maximum(spread**2 - noise, 1e-8)))
+        return Belief(mean, np.maximum(spread, 1e-4))
+
+    def covariance(self, inputs: Array, one: Array) -> Array:
+        return self.process.covariance(inputs, one)
 
 
 class _Trees:
@@ -68,24 +72,38 @@ class _Trees:
         self._trees.fit(inputs, targets)
 
     def predict(self, inputs: Array) -> Belief:
-        each = np.stack([tree.predict(inputs) for tree in self._trees.estimators_])
+        each = self._each(inputs)
         return Belief(each.mean(axis=0), np.maximum(each.std(axis=0), 1e-4))
+
+    def covariance(self, inputs: Array, one: Array) -> Array:
+        each, own = self._each(inputs), self._each(one[None])
+        products = (each - each.mean(axis=0)) * (own - own.mean(axis=0))
+        covariance: Array = products.mean(axis=0)
+        return covariance
+
+    def _each(self, inputs: Array) -> Array:
+        """Predictions of each tree: ``[trees, n]``."""
+        each: Array = np.stack([tree.predict(inputs) for tree in self._trees.estimators_])
+        return each
 
 
 class QualityModel:
     """Learns the quality from features, and scales both.
 
-    Inside, qualities are in robust units: less their median, over their median absolute deviation;
-    above one unit they grow by their logarithm, since how bad a bad candidate is matters little.
+    Inside, qualities are in robust units: less the median of the first ones, over their median
+    absolute deviation; above one unit they grow by their logarithm, since how bad a bad candidate
+    is matters little. Later ones are no measure: the better they get, the more of the region that
+    counts would be taken for bad.
 
     Args:
         features: Of candidates as they come: ``[n, features]``; says which features vary, how much,
             and which are alike.
+        first: Evaluations that were not chosen for their quality.
         seed: Of the trees.
     """
 
-    def __init__(self, features: Array, seed: int = 0) -> None:
-        self._seed = seed
+    def __init__(self, features: Array, first: int, seed: int = 0) -> None:
+        self._first, self._seed = first, seed
         self._mean, self._scale = features.mean(axis=0), features.std(axis=0)
         self._kept = _telling(features)
         self._kernel: Kernel | None = None
@@ -95,8 +113,9 @@ class QualityModel:
 
     def fit(self, features: Array, quality: Array) -> QualityModel:
         """Learns from evaluations: ``[n, features]`` and ``[n]``. Returns itself."""
-        self._center = float(np.median(quality))
-        deviation = 1.4826 * float(np.median(np.abs(quality - self._center)))
+        first = quality[: self._first]
+        self._center = float(np.median(first))
+        deviation = 1.4826 * float(np.median(np.abs(first - self._center)))
         self._unit = deviation or float(quality.std()) or 1.0
         inputs, targets = self._inputs(features), self.scaled(quality)
         if len(targets) > MOST_CONDITIONED:
@@ -124,16 +143,16 @@ class QualityModel:
         assert self._regression is not None
         return self._regression.predict(self._inputs(features))
 
+    def covariance(self, features: Array, one: Array) -> Array:
+        """Of the beliefs of candidates ``[n, features]`` and of one ``[features]``: ``[n]``."""
+        assert self._regression is not None
+        return self._regression.covariance(self._inputs(features), self._inputs(one[None])[0])
+
     def scaled(self, quality: Array) -> Array:
         """Qualities in robust units."""
         t = (quality - self._center) / self._unit
         squashed: Array = np.where(t > 1, 1 + np.log(np.maximum(t, 1)), t)
         return squashed
-
-    def unscaled(self, t: Array) -> Array:
-        """Qualities from robust units."""
-        straight: Array = np.where(t > 1, np.exp(np.minimum(t - 1, 50)), t)
-        return self._center + self._unit * straight
 
     def _inputs(self, features: Array) -> Array:
         inputs: Array = ((features - self._mean) / np.maximum(self._scale, 1e-12))[:, self._kept]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hw_profiles.store import Store
-from nas.candidates import Candidate, violations
+from nas.candidates import Candidate, Evaluated, violations
 from nas.errors import NothingFeasibleError
 from nas.pareto import ParetoSet, pareto_set
 from nas.places import devices_of_run
@@ -22,7 +22,7 @@ from search_spaces import CorruptFileError, UnionSpace, UnknownNameError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-__all__ = ["evaluated_candidates", "pareto_under"]
+__all__ = ["complete_trials", "evaluated_candidates", "nothing_feasible", "pareto_under"]
 
 NEAREST = 3
 
@@ -57,7 +57,7 @@ def pareto_under(
     limits = {**experiment.budgets, **budgets}
     candidates = evaluated_candidates(run, space, dataset, pricer, limits)
     if not any(candidate.feasible for candidate in candidates):
-        raise _nothing_feasible(candidates, limits)
+        raise nothing_feasible(candidates, limits, f"{len(candidates)} trained candidates")
     found = pareto_set(
         candidates,
         redundant=before.redundant,
@@ -93,7 +93,7 @@ def evaluated_candidates(
         CorruptFileError: The study cannot be read.
     """
     found: dict[str, Candidate] = {}
-    for trial in _complete_trials(run):
+    for trial in complete_trials(run, run.experiment().name):
         assert trial.values is not None
         architecture = space.architecture(trial.params)
         if architecture.id in found:
@@ -108,8 +108,12 @@ def evaluated_candidates(
     return list(found.values())
 
 
-def _complete_trials(run: RunFolder) -> list[FrozenTrial]:
-    """Those of the run's study, read without writing to it."""
+def complete_trials(run: RunFolder, name: str) -> list[FrozenTrial]:
+    """Those of the run's study, which has a name, read without writing to it.
+
+    Raises:
+        CorruptFileError: The study cannot be read.
+    """
     import optuna
     from optuna.trial import TrialState
 
@@ -120,7 +124,7 @@ def _complete_trials(run: RunFolder) -> list[FrozenTrial]:
         f"sqlite:///file:{run.study.resolve().as_uri().removeprefix('file://')}?mode=ro&uri=true"
     )
     try:
-        study = optuna.load_study(study_name=run.experiment().name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
         return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     except KeyError as error:
         raise CorruptFileError(f"{run.study} holds no study of the run.") from error
@@ -128,12 +132,19 @@ def _complete_trials(run: RunFolder) -> list[FrozenTrial]:
         storage.remove_session()
 
 
-def _nothing_feasible(
-    candidates: list[Candidate], budgets: Mapping[str, float]
+def nothing_feasible(
+    candidates: Sequence[Evaluated], budgets: Mapping[str, float], what: str
 ) -> NothingFeasibleError:
+    """The error of candidates of which none meets the budgets, with those that miss least.
+
+    Args:
+        candidates: Those, or at least the nearest of them.
+        budgets: Limits by indicator.
+        what: How many there are of what.
+    """
     nearest = sorted(candidates, key=lambda c: (sum(c.violations.values()), c.id))[:NEAREST]
     lines = [
-        f"  {candidate.id} {candidate.architecture.space}: "
+        f"  {candidate.id} {candidate.label}: "
         + ", ".join(
             f"{name} {candidate.indicators[name].value:.4g} (budget {budgets[name]:.4g}, missed "
             f"by {miss:+.1%})"
@@ -142,7 +153,7 @@ def _nothing_feasible(
         for candidate in nearest
     ]
     return NothingFeasibleError(
-        f"None of {len(candidates)} trained candidates meets the budgets "
+        f"None of {what} meets the budgets "
         f"{', '.join(f'{name} {limit:.4g}' for name, limit in budgets.items())}. Nearest:",
         lines,
     )

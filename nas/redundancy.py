@@ -140,11 +140,21 @@ def leading(names: Iterable[str], groups: Sequence[RedundantGroup]) -> tuple[str
     return tuple(name for name in present if name not in gone)
 
 
-def report_redundant(groups: Sequence[RedundantGroup], report: Reporter) -> None:
-    """Says which indicators order the space alike; nothing where none do."""
+def report_redundant(
+    groups: Sequence[RedundantGroup],
+    report: Reporter,
+    what: str = f"{MEMBERS:,} random architectures",
+) -> None:
+    """Says which indicators order the space alike; nothing where none do.
+
+    Args:
+        groups: What was found.
+        report: Where it is said.
+        what: What they order.
+    """
     if groups:
         report.line(
-            f"Redundant here, as they order {MEMBERS:,} random architectures alike: "
+            f"Redundant here, as they order {what} alike: "
             f"{'; '.join(map(str, groups))}. All stay in the Pareto set; its representative "
             "members are chosen by the first of each group."
         )

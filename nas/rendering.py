@@ -13,12 +13,12 @@ from rich.table import Table
 
 from hw_profiles import BlockTable, Score
 from hw_profiles.certificate import Measured
-from nas.candidates import Candidate
-from nas.columns import QUALITY
-from nas.indicators import LOCAL, indicator, split_name
+from nas.candidates import Evaluated
+from nas.indicators import LOCAL, Indicator, indicator, split_name
 from nas.pareto import ParetoSet
 from nas.pricer import paper_gflops
 from nas.quality import Quality
+from nas.uncertainty import in_unit
 from predictors import Value
 from predictors.footprint import BreakEven, Share, Tariff
 from predictors.profile_pricer import COUNTED
@@ -66,6 +66,8 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
+MORE = " (more is better)"
+
 SURE = 0.95
 """A probability of keeping to a budget from which nothing is said."""
 
@@ -87,13 +89,13 @@ def _quality(quality: Quality) -> str:
     return f"{quality.value:.4g}"
 
 
-def _telling(members: Sequence[Candidate]) -> tuple[list[str], dict[str, str]]:
+def _telling(members: Sequence[Evaluated]) -> tuple[list[str], dict[str, str]]:
     """The indicators that say something of these members, and of the others why they do not."""
     columns: dict[tuple[float, ...], str] = {}
     same: dict[str, str] = {}
     for name in members[0].indicators:
         column = tuple(member.indicators[name].value for member in members)
-        followed, place = indicator(name).follows, split_name(name)[1]
+        followed, place = members[0].indicator(name).follows, split_name(name)[1]
         if followed:
             same[name] = f"follows {followed}@{place}"
         elif not any(column):
@@ -105,13 +107,17 @@ def _telling(members: Sequence[Candidate]) -> tuple[list[str], dict[str, str]]:
     return list(columns.values()), same
 
 
-def print_pareto(pareto: ParetoSet) -> None:
+def print_pareto(pareto: ParetoSet[Any], how: str = "trained") -> None:
     """Prints the set: a member a row, quality, that on the test split and every indicator.
 
     Indicators that are 0, or equal to another, for all of them are named below.
+
+    Args:
+        pareto: The set.
+        how: What was done to evaluate a candidate.
     """
     if not pareto.members:
-        print("The Pareto set is empty: no feasible candidate was trained.")
+        print(f"The Pareto set is empty: no feasible candidate was {how}.")
         return
     extra = _beside(pareto)
     same = _print_table(pareto.members, "Pareto set across quality and every indicator", extra)
@@ -119,12 +125,12 @@ def print_pareto(pareto: ParetoSet) -> None:
     error = f" ± {pareto.hypervolume_error:.2g}" if pareto.hypervolume_error else ""
     print(
         f"{len(pareto.members)} of {pareto.feasible} feasible candidates ({share:.0%}) are in the "
-        f"set; {pareto.evaluated} were trained. Hypervolume {pareto.hypervolume:.4g}{error} of the "
-        f"box from the best to the reference point ({pareto.hypervolume_method})."
+        f"set; {pareto.evaluated} were {how}. Hypervolume {pareto.hypervolume:.4g}{error} of "
+        f"the box from the best to the reference point ({pareto.hypervolume_method})."
     )
     if STANDS in extra:
         sizes = [
-            f"{name} {size:.2g}" if name == QUALITY else f"{name} {size:.0%}"
+            f"{name} {size:.2g}" if in_unit(name, pareto.members) else f"{name} {size:.0%}"
             for name, size in pareto.resolutions.items()
         ]
         print(
@@ -140,7 +146,7 @@ def print_pareto(pareto: ParetoSet) -> None:
     _print_notes(pareto.members, same)
 
 
-def print_members(members: Sequence[Candidate], title: str) -> None:
+def print_members(members: Sequence[Evaluated], title: str) -> None:
     """Prints some members as :func:`print_pareto` does, and nothing of the set."""
     if not members:
         print("No member.")
@@ -148,7 +154,7 @@ def print_members(members: Sequence[Candidate], title: str) -> None:
     _print_notes(members, _print_table(members, title))
 
 
-def _beside(pareto: ParetoSet) -> dict[str, list[str]]:
+def _beside(pareto: ParetoSet[Any]) -> dict[str, list[str]]:
     """Columns that say how a member stands in the set, where that tells members apart."""
     columns, members = {}, pareto.members
     if 0 < len(pareto.representative) < len(members):
@@ -160,24 +166,26 @@ def _beside(pareto: ParetoSet) -> dict[str, list[str]]:
 
 
 def _print_table(
-    members: Sequence[Candidate], title: str, extra: Mapping[str, Sequence[str]] | None = None
+    members: Sequence[Evaluated], title: str, extra: Mapping[str, Sequence[str]] | None = None
 ) -> dict[str, str]:
     """Prints a member a row, with more columns; returns why an indicator is not among them."""
     names, same = _telling(members)
     whole = {name for member in members for name in member.measured}
-    kind = members[0].quality.name
-    headings = ["id", "space", *_QUALITIES.get(kind, (kind, "test"))]
+    quality = members[0].quality
+    headings = ["id", members[0].kind, *_quality_headings(quality)]
+    tests = len(headings) > 3
     for name in names:
-        headings.append(_heading(name))
+        headings.append(_heading(name, members[0].indicator(name)))
         if name in whole:
             headings.append("measured")
     rows = []
     for member in members:
-        tested = "" if member.test_quality is None else _quality(member.test_quality)
-        row = [member.id, member.architecture.space, _quality(member.quality), tested]
+        row = [member.id, member.label, _quality(member.quality)]
+        if tests:
+            row.append("" if member.test_quality is None else _quality(member.test_quality))
         for name in names:
             value = member.indicators[name]
-            scale = indicator(name).scale
+            scale = member.indicator(name).scale
             flag = "*" if _guessed(name, value) else ""
             row.append(_number(value.value / scale) + flag)
             if name in whole:
@@ -192,7 +200,7 @@ def _print_table(
     return same
 
 
-def _print_notes(members: Sequence[Candidate], same: Mapping[str, str]) -> None:
+def _print_notes(members: Sequence[Evaluated], same: Mapping[str, str]) -> None:
     """Prints what the table leaves out, and what is uncertain in it."""
     if same:
         print(f"Not shown: {', '.join(f'{name} ({why})' for name, why in same.items())}.")
@@ -205,11 +213,17 @@ def _print_notes(members: Sequence[Candidate], same: Mapping[str, str]) -> None:
                       f"{probability:.0%} once it is measured.")  # fmt: skip
 
 
-def _heading(name: str) -> str:
-    known, place = indicator(name), split_name(name)[1]
+def _quality_headings(quality: Quality) -> tuple[str, ...]:
+    """Those of the quality and, where there is one, of the same on the test split."""
+    if quality.name in _QUALITIES:
+        return _QUALITIES[quality.name]
+    return (f"{quality.name}{MORE if quality.maximize else ''}",)
+
+
+def _heading(name: str, known: Indicator) -> str:
+    place = split_name(name)[1]
     where = "table" if place == LOCAL else place
-    more = " (more is better)" if known.maximize else ""
-    return f"{known.symbol}{more} {where}".rstrip()
+    return f"{known.symbol}{MORE if known.maximize else ''} {where}".rstrip()
 
 
 def _guessed(name: str, value: Value) -> bool:

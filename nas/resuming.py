@@ -1,4 +1,4 @@
-"""Whether a run can be gone on with: the same experiment, the same device, the same code."""
+"""Whether a run can be gone on with: the same experiment, device and code, and a known study."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from typing import Any
 
 from hw_profiles import BlockTable
 from hw_profiles.code import timing_code
+from nas.config import Config
+from nas.early_stopping import DECISION
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
+from nas.run_folder import RunFolder
 from search_spaces import SearchSpace
 
-__all__ = ["check_same_code", "check_same_device", "check_same_experiment", "code_changed"]
+__all__ = [
+    "check_same_code",
+    "check_same_device",
+    "check_same_experiment",
+    "check_study",
+    "code_changed",
+]
 
 
-def check_same_experiment(kept: Experiment, given: Experiment, folder: Path) -> None:
+def check_same_experiment(kept: Config, given: Config, folder: Path) -> None:
     """Raises ExperimentError unless a resumed experiment is the kept one, but for its length."""
     before, now = (experiment.model_dump(mode="json") for experiment in (kept, given))
     for values in (before, now):
@@ -63,3 +72,27 @@ def check_same_code(table: BlockTable, space: SearchSpace) -> None:
             "The code of the run's blocks is not what it was when the run's table was measured; "
             "go on with the code as it was, or start a new --out."
         )
+
+
+def check_study(run: RunFolder) -> None:
+    """Raises ExperimentError if a run's study holds proposals that were never to be trained.
+
+    Before hwnas told the samplers which candidates are left, it recorded repeats and what was over
+    a budget as trials.
+    """
+    import optuna
+
+    if not run.study.exists():
+        return
+    storage = f"sqlite:///{run.study}"
+    for name in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=name, storage=storage)
+        for trial in study.get_trials(deepcopy=False):
+            pruned = trial.state == optuna.trial.TrialState.PRUNED
+            if "repeats" in trial.user_attrs or (pruned and DECISION not in trial.user_attrs):
+                raise ExperimentError(
+                    f"The study of the run in {run.path} is of an earlier version of hwnas: trial "
+                    f"{trial.number} repeats another or is over a budget, which is not recorded "
+                    "any more. Go on with that version, or start a new --out; the Pareto set of "
+                    "the run can be read."
+                )

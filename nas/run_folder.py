@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from numpy.typing import NDArray
 from hw_profiles import BlockTable, Device
 from hw_profiles.files import canonical_json, read_json, sha256_of, write_atomically, write_json
 from hw_profiles.profile import HardwareProfile, shipped_profiles
+from nas.config import read_config
 from nas.errors import ExperimentError
 from nas.experiment import Experiment
 from nas.indicators import LOCAL
 from nas.pareto import ParetoSet
+from nas.table_candidate import TableCandidate
+from nas.table_experiment import TableExperiment
 from search_spaces import CorruptFileError
 
 if TYPE_CHECKING:
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["RunFolder"]
 
 FORMAT = "hwnas run 2"
+TABLE = "table"
+"""Folder of the file of configurations."""
 PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "optuna", "numpy", "scikit-learn", "moocore")
 OPTIONAL_PACKAGES = ("tokenizers",)
 """Named in the manifest; a machine without them is not at fault."""
@@ -38,7 +44,8 @@ class RunFolder:
     """A run on disk.
 
     ``config.toml`` (the experiment with every default), ``profiles/`` (what it was priced with: of
-    each profile the constants, and the tables that were used), ``study.db`` (the Optuna study; this
+    each profile the constants, and the tables that were used) or ``table/`` (the file of
+    configurations, where that was searched), ``study.db`` (the Optuna study; this
     process is its only writer), ``checkpoints/``, ``events.jsonl``, ``pareto.json``, ``exports/``
     and ``manifest.json`` with the checksum of each, but for the exports, which are verified against
     the checkpoints.
@@ -125,7 +132,7 @@ class RunFolder:
     def create(
         cls,
         path: Path,
-        experiment: Experiment,
+        experiment: Experiment | TableExperiment,
         priced: Iterable[tuple[HardwareProfile, Sequence[BlockTable]]],
         device: Device,
     ) -> RunFolder:
@@ -142,8 +149,12 @@ class RunFolder:
         """
         run = cls(path)
         run.check_free(path)
-        (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-        write_atomically(run.config, experiment.to_toml().encode())
+        if isinstance(experiment, TableExperiment):
+            source = Path(experiment.table.file)
+            write_atomically(path / TABLE / source.name, source.read_bytes())
+        else:
+            (path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        run._write_config(experiment)
         for profile, tables in priced:
             _copy(profile, tables, path / "profiles" / profile.name)
         versions = {}
@@ -202,9 +213,27 @@ class RunFolder:
                 raise CorruptFileError(f"{run.study} is damaged: {answer}.")
         return run
 
+    @property
+    def of_table(self) -> bool:
+        """Whether a table of configurations was searched, rather than networks trained."""
+        return "table" in read_config(self.config)
+
     def experiment(self) -> Experiment:
-        """The experiment of the run."""
+        """The experiment of the run.
+
+        Raises:
+            ExperimentError: It is of a table of configurations.
+        """
+        if self.of_table:
+            raise ExperimentError(
+                f"The run in {self.path} is of a table of configurations: it has no networks to "
+                "export, price or train. Look at it with `hwnas pareto`."
+            )
         return Experiment.load(self.config, profiles=shipped_profiles() | self.profile_folders)
+
+    def table_experiment(self) -> TableExperiment:
+        """The experiment of a run that searched a table."""
+        return TableExperiment.load(self.config)
 
     def resume_line(self) -> str:
         """The command that goes on with the run."""
@@ -224,7 +253,7 @@ class RunFolder:
         """Where the run was made."""
         return Device(**read_json(self.manifest)["device"])
 
-    def start(self, experiment: Experiment) -> None:
+    def start(self, experiment: Experiment | TableExperiment) -> None:
         """Marks the run as gone on with: files that will change lose their checksum.
 
         Args:
@@ -233,7 +262,7 @@ class RunFolder:
         manifest = read_json(self.manifest) | {"openings": self.openings() + 1}
         # A kill between the three writes must leave a run that can be opened.
         write_json(self.manifest, _sealed(manifest | {"state": "running", "files": {}}))
-        write_atomically(self.config, experiment.to_toml().encode())
+        self._write_config(experiment)
         self._write_manifest(manifest, "running")
 
     def finish(self, state: str) -> None:
@@ -246,17 +275,32 @@ class RunFolder:
         Raises:
             FileNotFoundError: None was written yet.
             CorruptFileError: The file is something else.
-            ExperimentError: A space of the user's own is gone, so that its blocks are not known.
+            ExperimentError: A space of the user's own is gone, so that its blocks are not known, or
+                the run is of a table.
         """
+        data = self._read_pareto()
+        self.experiment().space_classes()
+        return ParetoSet.from_json(data, str(self.pareto))
+
+    def read_table_pareto(self) -> ParetoSet[TableCandidate]:
+        """The same of a run that searched a table.
+
+        Raises:
+            FileNotFoundError: None was written yet.
+            CorruptFileError: The file is something else.
+        """
+        read = partial(TableCandidate.from_json, columns=self.table_experiment().costs)
+        return ParetoSet.from_json(self._read_pareto(), str(self.pareto), read)
+
+    def _read_pareto(self) -> Any:
         if not self.pareto.exists():
             raise FileNotFoundError(
                 f"The run in {self.path} has no {self.pareto.name} yet. Go on with it:\n"
                 f"{self.resume_line()}"
             )
-        self.experiment().space_classes()
-        return ParetoSet.from_json(read_json(self.pareto), str(self.pareto))
+        return read_json(self.pareto)
 
-    def write_pareto(self, pareto: ParetoSet) -> None:
+    def write_pareto(self, pareto: ParetoSet[Any]) -> None:
         """Writes the Pareto set."""
         write_json(self.pareto, pareto.to_json())
 
@@ -291,6 +335,14 @@ class RunFolder:
         with self.events.open("a") as file:
             file.write(line + "\n")
 
+    def _write_config(self, experiment: Experiment | TableExperiment) -> None:
+        """Writes the experiment; that of a table names the run's own copy of the file."""
+        if isinstance(experiment, TableExperiment):
+            own = f"{TABLE}/{Path(experiment.table.file).name}"
+            table = experiment.table.model_copy(update={"file": own})
+            experiment = experiment.model_copy(update={"table": table})
+        write_atomically(self.config, experiment.to_toml().encode())
+
     def _write_manifest(self, manifest: dict[str, Any], state: str) -> None:
         # While a run is running only what never changes has a checksum, so that one that was
         # killed can be gone on with.
@@ -300,6 +352,7 @@ class RunFolder:
             files = [self.config, self.study, self.pareto, self.events]
             files += sorted((self.path / "checkpoints").glob("*.safetensors"))
         files += sorted((self.path / "profiles").glob("*/*.json"))
+        files += sorted((self.path / TABLE).glob("*"))
         checksums = {
             file.relative_to(self.path).as_posix(): sha256_of(file.read_bytes())
             for file in files

@@ -1,3 +1,6 @@
 """Names of the samplers, apart from the samplers so that checking a name loads no Optuna."""
 
-SAMPLER_NAMES = ("nsga2", "nsga3", "tpe", "random")
+__all__ = ["COST_AWARE", "SAMPLER_NAMES"]
+
+COST_AWARE = "cost-aware"
+SAMPLER_NAMES = (COST_AWARE, "nsga2", "nsga3", "tpe", "random")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -14,11 +14,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hw_profiles import BlockTable, local_device
 from hw_profiles.store import Store
 from nas.budget_table import report_budgets
-from nas.candidates import Candidate, excess, violations
+from nas.candidates import Candidate, violations
+from nas.early_stopping import CURVE, DECISION, EXPECTED
 from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
-from nas.feasibility import Pool, Unseen, feasible_pool
+from nas.feasibility import feasible_pool
 from nas.fitting import check_fit
 from nas.indicators import indicator
 from nas.interrupts import uninterrupted
@@ -27,23 +28,29 @@ from nas.pareto import ParetoSet, pareto_set
 from nas.places import check_local_names, devices_of_run, other_devices, ready_local_devices
 from nas.pricer import Pricer
 from nas.pricing import count_space, report_others
+from nas.problem_sampler import ProblemSampler
 from nas.progress import Bar, Reporter
 from nas.quality import Quality
-from nas.redundancy import RedundantGroup, redundant_of_space, report_redundant
-from nas.resuming import check_same_code, check_same_device, check_same_experiment
+from nas.redundancy import RedundantGroup, leading, redundant_of_space, report_redundant
+from nas.resuming import (
+    check_same_code,
+    check_same_device,
+    check_same_experiment,
+    check_study,
+)
 from nas.run_folder import RunFolder
+from nas.sampler_names import COST_AWARE
 from nas.samplers import make_sampler
+from nas.search_stopping import SearchStopping
+from nas.space_problem import SpaceProblem
 from nas.splits import Dataset
 from nas.uncertainty import sampling_errors
 from search_spaces import Architecture, Choice, Suggest, UnionSpace
 
 if TYPE_CHECKING:
-    from nas.training import Evaluation
+    from nas.training import Evaluation, Stopped
 
 __all__ = ["Outcome", "Search", "free_folder", "run_experiment"]
-
-IDLE_ASKS = 20
-"""Proposals in a row that bring nothing new before a random unseen candidate is put in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +62,16 @@ class Outcome:
         pareto: Its Pareto set, members tested and measured.
         trained: Distinct candidates that were trained.
         failed: How many trainings failed.
-        over_budget: Proposals that a budget ruled out untrained.
-        repeats: Proposals that were known already.
-        exhausted: Whether the space ran out of unseen feasible candidates.
+        exhausted: Whether no candidate within the budgets was left before enough were trained.
+        stopped: How many trainings ended early.
     """
 
     folder: Path
     pareto: ParetoSet
     trained: int
     failed: int
-    over_budget: int
-    repeats: int
     exhausted: bool
+    stopped: int = 0
 
 
 def run_experiment(
@@ -115,6 +120,7 @@ def run_experiment(
         table = run.latency_table()
         check_same_device(table, experiment)
         check_same_code(table, space)
+        check_study(run)
         counts = count_space(space, store, report)
         devices = devices_of_run(experiment, run.profiles(), space, counts)
         limits = experiment.budgets  # Reported when the run was begun.
@@ -147,12 +153,16 @@ def run_experiment(
     report_redundant(redundant, report)
     if set(experiment.budgets) != set(limits):
         report_budgets(space, pricer, experiment.budgets, experiment.seed, report)
-    pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
     if experiment.budgets:
+        pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
         report.line(f"Budgets: {pool.share:.1%} of random architectures meet all of them.")
+    steering = leading(experiment.search.objectives, redundant)
+    problem = SpaceProblem(space, pricer, steering, experiment.budgets)
+    if experiment.search.sampler == COST_AWARE and steering != experiment.search.objectives:
+        report.line(f"The sampler goes by the quality and {', '.join(steering)}.")
     priced = [(device.profile, device.tables) for device in devices.values()]
     run = run or RunFolder.create(folder, experiment, priced, local_device())
-    search = Search(experiment, run, space, dataset, pricer, pool, report, redundant=redundant)
+    search = Search(experiment, run, space, dataset, pricer, problem, report, redundant=redundant)
     return search.run(table)
 
 
@@ -175,7 +185,7 @@ class Search:
         space: Where candidates come from.
         dataset: What they learn.
         pricer: What they cost.
-        pool: Random candidates within the budgets.
+        problem: The candidates within the budgets, as the sampler knows them.
         report: Where progress is written.
         redundant: Indicators that order the space alike.
     """
@@ -185,18 +195,23 @@ class Search:
     space: UnionSpace
     dataset: Dataset
     pricer: Pricer
-    pool: Pool
+    problem: SpaceProblem
     report: Reporter
     evaluated: dict[str, Candidate] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    over_budget: int = 0
-    repeats: int = 0
+    stopped: set[str] = field(default_factory=set)
     exhausted: bool = False
     redundant: tuple[RedundantGroup, ...] = ()
 
     def __post_init__(self) -> None:
-        budgets, seed = self.experiment.budgets, self.experiment.seed
-        self._unseen = Unseen(self.space, self.pricer, budgets, self.pool.codes, seed)
+        settings = self.experiment.search
+        # How often the study was opened: a resumed sampler must not repeat its first draws.
+        seed = self.experiment.seed + self.folder.openings()
+        self._sampler: ProblemSampler = make_sampler(
+            settings.sampler, self.problem, seed=seed, trials=settings.trials, batch=settings.batch
+        )
+        self._cut_off: dict[str, dict[str, Choice]] = {}
+        self._stopping = SearchStopping(self.experiment, self.pricer, self.dataset)
 
     def run(self, table: BlockTable) -> Outcome:
         """Asks, trains and tells until enough candidates are trained, then writes the set."""
@@ -220,6 +235,8 @@ class Search:
                 f"is saved. Go on with:\n{self.folder.resume_line()}"
             ) from interrupt
         self.folder.finish("complete")
+        if self.stopped:
+            self.report.line(self._stopping.summary())
         if len(self.failures) > settings.max_failed * max(1, self._done()):
             reasons = "; ".join(f"{key}: {why}" for key, why in list(self.failures.items())[:3])
             raise TooManyFailuresError(
@@ -232,13 +249,12 @@ class Search:
             pareto=pareto,
             trained=len(self.evaluated),
             failed=len(self.failures),
-            over_budget=self.over_budget,
-            repeats=self.repeats,
             exhausted=self.exhausted,
+            stopped=len(self.stopped),
         )
 
     def _done(self) -> int:
-        return len(self.evaluated) + len(self.failures)
+        return len(self.evaluated) + len(self.failures) + len(self.stopped)
 
     def _open_study(self) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -247,40 +263,46 @@ class Search:
             storage=f"sqlite:///{self.folder.study}",
             study_name=self.experiment.name,
             directions=["minimize", *(indicator(n).direction for n in settings.objectives)],
-            sampler=make_sampler(settings.sampler, self.experiment.seed + self._epoch()),
+            sampler=self._sampler,
             load_if_exists=True,
         )
-
-    def _epoch(self) -> int:
-        """How often the study was opened: a resumed sampler must not repeat its first draws."""
-        return self.folder.openings()
 
     def _recall(self, study: optuna.Study) -> None:
         """Takes up what an earlier part of the run left in the study."""
         self._stop_running(study)
         for trial in study.get_trials(deepcopy=False):
             key = trial.user_attrs.get("candidate")
-            cut_off = trial.state == TrialState.FAIL and "failure" not in trial.user_attrs
-            if key is not None and not cut_off:
-                self._unseen.leave_out(trial.params)
-            if trial.state == TrialState.PRUNED:
-                self.over_budget += 1
-            elif "repeats" in trial.user_attrs:
-                self.repeats += 1
-            elif trial.state == TrialState.COMPLETE and key is not None:
+            if key is None:
+                continue
+            if trial.state == TrialState.COMPLETE:
                 assert trial.values is not None
                 architecture = self._architecture(trial)
                 self.evaluated[key] = self._candidate(
                     architecture, self.dataset.measure.quality("validation", trial.values[0])
                 )
+                told = trial.user_attrs
+                curve = [value for _, value in told.get(CURVE, [])]
+                spared = DECISION in told
+                self._stopping.finish(self.evaluated[key], curve, spared, told["seconds"])
+            elif trial.state == TrialState.PRUNED:
+                self.stopped.add(key)
+                step = trial.user_attrs[DECISION]["step"]
+                self._stopping.stop(self._architecture(trial), step, trial.user_attrs["seconds"])
             elif trial.state == TrialState.FAIL and "failure" in trial.user_attrs:
-                self.failures[str(key)] = trial.user_attrs["failure"]
+                self.failures[key] = trial.user_attrs["failure"]
+            elif trial.state == TrialState.FAIL:
+                self._cut_off[key] = trial.params
+        known = self.evaluated.keys() | self.failures.keys() | self.stopped
+        for key in self._cut_off.keys() & known:
+            del self._cut_off[key]
         if self._done():
             self.report.line(f"Going on after {self._done()} candidates.")
 
     def _stop_running(self, study: optuna.Study) -> None:
         for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             study.tell(trial.number, state=TrialState.FAIL)
+        for _ in study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
+            study.tell(study.ask(), state=TrialState.FAIL)
 
     def _architecture(self, trial: FrozenTrial | Trial) -> Architecture:
         return self.space.architecture(trial.params)
@@ -297,74 +319,39 @@ class Search:
         while self._done() < settings.trials and not self.exhausted:
             wanted = min(settings.batch, settings.trials - self._done())
             with uninterrupted():
-                batch, waiting = self._propose(study, wanted)
-            results = evaluate([architecture for _, architecture in batch])
+                batch = self._propose(study, wanted)
+            architectures = [architecture for _, architecture in batch]
+            # After what was finished before the batch began: when others end changes nothing.
+            results = evaluate(architectures, self._stopping.hurdles(architectures))
             for (trial, architecture), result in zip(batch, results, strict=True):
                 with uninterrupted():
                     self._record(study, trial, architecture, result)
                 bar(self._done(), settings.trials, self._best())
-            with uninterrupted():
-                for trial, key in waiting:
-                    self._tell_repeat(study, trial, key)
+        if self.exhausted:
+            within = " within the budgets" if self.experiment.budgets else ""
+            self.report.line(
+                f"Every candidate{within} that could be found was trained, {self._done()} of "
+                f"{settings.trials} asked for; the search ends."
+            )
 
     def _best(self) -> str:
         reached = [candidate.quality for candidate in self.evaluated.values()]
         return f"best {min(reached, key=lambda q: q.value)}" if reached else ""
 
-    def _propose(
-        self, study: optuna.Study, wanted: int
-    ) -> tuple[list[tuple[Trial, Architecture]], list[tuple[Trial, str]]]:
-        """New candidates to train, and repeats of them that wait for the same result."""
-        batch: dict[str, tuple[Trial, Architecture]] = {}
-        waiting: list[tuple[Trial, str]] = []
-        idle = 0
+    def _propose(self, study: optuna.Study, wanted: int) -> list[tuple[Trial, Architecture]]:
+        """Candidates to train that were not before; fewer than wanted where no more are left."""
+        batch: list[tuple[Trial, Architecture]] = []
         while len(batch) < wanted:
-            if idle >= IDLE_ASKS:
-                fresh = self._unseen.draw()
-                if fresh is None:
-                    self.exhausted = True
-                    self.report.line("Every feasible candidate that could be found was trained.")
-                    break
-                study.enqueue_trial(fresh)
+            if self._cut_off:
+                study.enqueue_trial(self._cut_off.pop(next(iter(self._cut_off))))
+            elif self._sampler.exhausted(study):
+                self.exhausted = True
+                break
             trial = study.ask()
             architecture = self.space.sample(_suggest_with(trial))
-            key = architecture.id
-            trial.set_user_attr("candidate", key)
-            self._unseen.leave_out(trial.params)
-            if self._over_budget(study, trial, architecture):
-                idle += 1
-            elif key in batch:
-                waiting.append((trial, key))
-                idle += 1
-            elif key in self.evaluated or key in self.failures:
-                self._tell_repeat(study, trial, key)
-                idle += 1
-            else:
-                batch[key] = (trial, architecture)
-                idle = 0
-        return list(batch.values()), waiting
-
-    def _over_budget(self, study: optuna.Study, trial: Trial, architecture: Architecture) -> bool:
-        budgets = self.experiment.budgets
-        values = self.pricer.price(architecture, budgets)
-        over = {name: excess(name, values[name].value, limit) for name, limit in budgets.items()}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            for name, value in over.items():
-                trial.set_constraint(name, value)
-        if all(value <= 0 for value in over.values()):
-            return False
-        study.tell(trial, state=TrialState.PRUNED)
-        self.over_budget += 1
-        return True
-
-    def _tell_repeat(self, study: optuna.Study, trial: Trial, key: str) -> None:
-        trial.set_user_attr("repeats", key)
-        self.repeats += 1
-        if key in self.evaluated:
-            study.tell(trial, self._objectives(self.evaluated[key]))
-        else:
-            study.tell(trial, state=TrialState.FAIL)
+            trial.set_user_attr("candidate", architecture.id)
+            batch.append((trial, architecture))
+        return batch
 
     def _objectives(self, candidate: Candidate) -> list[float]:
         names = self.experiment.search.objectives
@@ -375,8 +362,10 @@ class Search:
         study: optuna.Study,
         trial: Trial,
         architecture: Architecture,
-        result: Evaluation | str,
+        result: Evaluation | Stopped | str,
     ) -> None:
+        from nas.training import Stopped
+
         key = architecture.id
         if isinstance(result, str):
             self.failures[key] = result
@@ -385,15 +374,32 @@ class Search:
             self.folder.log("failed", candidate=key, reason=result)
             self.report.line(f"Candidate {key} failed: {result}. The search goes on.")
             return
+        trial.set_user_attr("seconds", result.seconds)
+        told: dict[str, Any] = {"loss": result.train_loss, "seconds": result.seconds}
+        if result.curve:
+            rungs = self.experiment.search.stopping.rule(self.experiment.training.epochs).rungs
+            told["curve"] = [
+                [step, value if math.isfinite(value) else None]
+                for step, value in zip(rungs, result.curve, strict=False)
+            ]
+            trial.set_user_attr(CURVE, told["curve"])
+        if result.decision is not None:
+            told["decision"] = result.decision.to_json()
+            trial.set_user_attr(DECISION, told["decision"])
+        if isinstance(result, Stopped):
+            trial.set_user_attr(EXPECTED, result.decision.expected)
+            study.tell(trial, state=TrialState.PRUNED)
+            self.stopped.add(key)
+            self._stopping.stop(architecture, result.decision.step, result.seconds)
+            self.folder.log("stopped", candidate=key, **told)
+            return
         candidate = self._candidate(architecture, result.quality)
         self.folder.save_weights(key, result.weights)
-        trial.set_user_attr("seconds", result.seconds)
         study.tell(trial, self._objectives(candidate))
         self.evaluated[key] = candidate
-        self.folder.log(
-            "trained", candidate=key, quality=result.quality.to_json(), loss=result.train_loss,
-            seconds=result.seconds,
-        )  # fmt: skip
+        spared = result.decision is not None
+        self._stopping.finish(candidate, result.curve, spared, result.seconds)
+        self.folder.log("trained", candidate=key, quality=result.quality.to_json(), **told)
 
     def _pareto(self) -> ParetoSet:
         candidates = list(self.evaluated.values())

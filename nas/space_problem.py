@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,10 @@ from nas.candidates import excess
 from nas.errors import ExperimentError
 from nas.feasibility import feasible_neighbours, feasible_pool
 from nas.indicators import indicator
+from nas.listing import LISTED, grid
 from nas.pricer import COUNTED, Pricer
 from nas.problem import Codes
-from search_spaces import Choice, SearchSpace, UnknownNameError
+from search_spaces import Choice, SearchSpace, UnionSpace, UnknownNameError
 
 __all__ = ["SpaceProblem"]
 
@@ -110,6 +112,30 @@ class SpaceProblem:
     def size(self) -> int:
         """How many networks the space has, whatever the budgets."""
         return self.space.size
+
+    @cached_property
+    def members(self) -> NDArray[np.int64] | None:
+        """Codes ``[n, parameters]`` of every network at least once; ``None`` of too many.
+
+        In a union only what the member's own parameters say tells its networks apart.
+        """
+        spaces = list(self.space.members.values()) if isinstance(self.space, UnionSpace) else []
+        widths = [len(space.parameters) for space in spaces]
+        sizes = [
+            [len(choices) for choices in space.parameters.values()]
+            for space in spaces or [self.space]
+        ]
+        if sum(map(math.prod, sizes)) > LISTED:
+            return None
+        if not spaces:
+            return grid(sizes[0])
+        parts = []
+        for position, own in enumerate(sizes):
+            codes = np.zeros((math.prod(own), len(self.parameters)), dtype=np.int64)
+            start = 1 + sum(widths[:position])  # The first parameter says which member it is.
+            codes[:, 0], codes[:, start : start + len(own)] = position, grid(own)
+            parts.append(codes)
+        return np.concatenate(parts)
 
     def random_codes(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Random candidates ``[n, parameters]`` within the budgets.

@@ -7,7 +7,7 @@ equal choices have in common, and the logarithms of the costs.
 
 from __future__ import annotations
 
-import csv
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.errors import ExperimentError
+from nas.candidates import missed_by
+from nas.errors import ExperimentError, NothingFeasibleError
+from nas.layer_features import LayerStack
 from nas.problem import Codes
+from nas.table_file import TableFile
 from search_spaces import Choice, UnknownNameError
 
 __all__ = ["Column", "Structure", "TableProblem"]
-
-MISSING = ("", "na", "n/a", "nan", "null")
-FIRST_ROW = 2
-"""Of a file: its first line holds the names."""
 
 Values = Mapping[str, NDArray[Any]]
 
@@ -152,10 +151,12 @@ class TableProblem:
             labelled = _labels(classes, config)
             labels = [labelled[row] for row in first]
         self._candidate_of, representative = _candidates(values, self.structures, labels)
+        self._representative = self.members[representative]
         medians = _medians(measured, self._candidate_of[found])
-        signs = np.array([-1.0 if n in self.maximize else 1.0 for n in (quality_name, *costs)])
-        self._quality: NDArray[np.float64] = signs[0] * medians[:, 0]
-        self._cost_values: NDArray[np.float64] = signs[1:] * medians[:, 1:]
+        self._measured: dict[str, NDArray[np.float64]] = dict(
+            zip((quality_name, *costs), medians.T, strict=True)
+        )
+        self._meets: NDArray[np.bool_] = np.ones(len(medians), dtype=bool)
         self._features = _features(
             {name: column[representative] for name, column in values.items()},
             self._parameters,
@@ -177,45 +178,133 @@ class TableProblem:
         """The problem of a CSV file whose first line holds the names of its columns.
 
         Args:
-            path: The file.
+            path: The file; see :meth:`nas.table_file.TableFile.read`, also for errors.
+            quality: See :meth:`from_table`, also for the others and for errors.
+            costs: The same of each cost.
+            config: Columns of the configuration.
+            classes: The column by which candidates with equal cells are one, if any.
+            structures: What some of the columns stand for together.
+        """
+        return cls.from_table(
+            TableFile.read(path),
+            quality=quality,
+            costs=costs,
+            config=config,
+            classes=classes,
+            structures=structures,
+        )
+
+    @classmethod
+    def from_table(
+        cls,
+        table: TableFile,
+        *,
+        quality: str,
+        costs: Sequence[str],
+        config: Sequence[str],
+        depth: str | None = None,
+        classes: str | None = None,
+        structures: Sequence[Structure] = (),
+    ) -> TableProblem:
+        """The problem of the columns of a file.
+
+        Args:
+            table: The columns.
             quality: ``"COLUMN"`` or ``"COLUMN:max"``.
             costs: The same of each cost.
-            config: Columns of the configuration; one whose cells are all numbers is numeric, and
-                ``"COLUMN:text"`` takes numbers as words.
+            config: Columns of the configuration; one whose cells are all numbers is numeric,
+                ``"COLUMN:text"`` takes numbers as words, and ``"COLUMN:list"`` holds lists such as
+                ``"4,8,8"``, with an element for each layer.
+            depth: The column of the configuration that says how many elements lists have, where
+                that differs.
             classes: The column by which candidates with equal cells are one, if any.
             structures: What some of the columns stand for together.
 
         Raises:
-            ExperimentError: A cell is missing or no number where one must be; a line has more or
-                fewer cells than names; a name repeats. The message names row and column.
+            ExperimentError: A cell is missing or no number where one must be, a column is named
+                twice, or lists do not have the length that they must. The message names row and
+                column.
             UnknownNameError: A column is not there.
         """
-        header, lines = _read(path)
         wanted, priced = Column.parse(quality), [Column.parse(cost) for cost in costs]
-        worded = [name.removesuffix(":text") for name in config]
+        kinds = dict(map(table.kind, config))
+        worded = [table.kind(given)[0] for given in config]
         named = [wanted.name, *(cost.name for cost in priced), *worded]
         for name in [*named, *([classes] if classes else [])]:
-            if name not in header:
-                raise UnknownNameError(f"column of {path}", name, header)
+            table.column(name)
         for name in named:
             if named.count(name) > 1:
                 raise ExperimentError(
                     f"Column `{name}` is named {named.count(name)} times; a column is the quality, "
                     "one cost or part of the configuration."
                 )
-        cells = {name: [line[header.index(name)].strip() for line in lines] for name in header}
+        if depth is not None and depth not in worded:
+            raise UnknownNameError("column of the configuration, for `depth`,", depth, worded)
+        depths = None if depth is None else table.numbers(depth)
+        configuration: dict[str, NDArray[Any]] = {}
+        layers: dict[str, tuple[str, ...]] = {}
+        for name in worded:
+            if kinds[name] != "list":
+                configuration[name] = table.choices(name, kinds[name] == "text")
+                continue
+            columns = table.lists(name, depths, depth or "").T
+            layers[name] = tuple(f"{name}_{layer}" for layer in range(len(columns)))
+            for layer in layers[name]:
+                if layer in worded:
+                    raise ExperimentError(
+                        f"Columns `{layer}` and `{name}:list` of the configuration stand for the "
+                        "same; leave one of them out."
+                    )
+            configuration |= dict(zip(layers[name], columns, strict=True))
+        if depth is not None and not layers:
+            raise ExperimentError(
+                f"`depth` is {depth!r}, but no column of the configuration is a list; write "
+                "`COLUMN:list` for those that are, or leave `depth` out."
+            )
+        stacks = [] if depth is None else [LayerStack(depth, layers)]
         return cls(
-            {
-                name: _config_cells(path, name, cells[name], given.endswith(":text"))
-                for name, given in zip(worded, config, strict=True)
-            },
-            _numbers(path, wanted.name, cells[wanted.name]),
-            {cost.name: _numbers(path, cost.name, cells[cost.name]) for cost in priced},
+            configuration,
+            table.numbers(wanted.name),
+            {cost.name: table.numbers(cost.name) for cost in priced},
             maximize=[column.name for column in (wanted, *priced) if column.maximize],
             quality_name=wanted.name,
-            structures=structures,
-            classes=cells[classes] if classes else None,
+            structures=[*structures, *stacks],
+            classes=table.column(classes) if classes else None,
         )
+
+    def within(self, budgets: Mapping[str, float]) -> TableProblem:
+        """The same with only those candidates that keep to budgets.
+
+        Args:
+            budgets: The most of a cost, or the least of one that is maximised.
+
+        Raises:
+            UnknownNameError: One of them is on no cost.
+            NothingFeasibleError: No candidate keeps to all of them.
+        """
+        result = copy.copy(self)
+        for name, limit in budgets.items():
+            if name not in self._costs:
+                raise UnknownNameError("cost", name, self._costs)
+            missed = missed_by(self._measured[name], limit, name in self.maximize)
+            result._meets = result._meets & (missed <= 0)
+        if not result._meets.any():
+            limits = ", ".join(f"{name} {limit:g}" for name, limit in budgets.items())
+            raise NothingFeasibleError(f"No configuration of the table keeps to {limits}.")
+        return result
+
+    def steered_by(self, costs: Sequence[str]) -> TableProblem:
+        """The same with only some of the costs; what the features say stays.
+
+        Raises:
+            UnknownNameError: One of them is no cost.
+        """
+        for name in costs:
+            if name not in self._costs:
+                raise UnknownNameError("cost", name, self._costs)
+        result = copy.copy(self)
+        result._costs = tuple(costs)
+        return result
 
     @property
     def parameters(self) -> Mapping[str, tuple[Choice, ...]]:
@@ -229,16 +318,27 @@ class TableProblem:
 
     @property
     def size(self) -> int:
-        """How many candidates there are."""
-        return len(self._quality)
+        """How many candidates there are, within the budgets."""
+        return int(self._meets.sum())
+
+    @property
+    def candidates(self) -> NDArray[np.int64]:
+        """Codes ``[candidates, parameters]`` of each candidate once, whatever the budgets."""
+        return self._representative
 
     def random_codes(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """Random configurations of the table: ``[n, parameters]``."""
-        return self.members[rng.integers(len(self.members), size=n)]
+        """Random configurations of the table within the budgets: ``[n, parameters]``."""
+        if self._meets.all():
+            chosen = rng.integers(len(self.members), size=n)
+        else:
+            chosen = rng.choice(np.flatnonzero(self._meets[self._candidate_of]), size=n)
+        codes: NDArray[np.int64] = self.members[chosen]
+        return codes
 
     def exist(self, codes: Codes) -> NDArray[np.bool_]:
-        """Which codes stand in the table: ``[n]``."""
-        exists: NDArray[np.bool_] = self._rows(codes) >= 0
+        """Which codes stand in the table, and keep to the budgets: ``[n]``."""
+        rows = self._rows(codes)
+        exists: NDArray[np.bool_] = (rows >= 0) & self._meets[self._candidate_of[rows]]
         return exists
 
     def keys(self, codes: Codes) -> list[bytes]:
@@ -253,8 +353,9 @@ class TableProblem:
 
     def cost_values(self, codes: Codes) -> NDArray[np.float64]:
         """Costs ``[n, costs]``, those that are maximised negated."""
-        values: NDArray[np.float64] = self._cost_values[self._candidates(codes)]
-        return values
+        rows = self._candidates(codes)
+        columns = [self._signed(name)[rows] for name in self._costs]
+        return np.stack(columns, axis=1) if columns else np.empty((len(rows), 0))
 
     def features(self, codes: Codes) -> NDArray[np.float64]:
         """What the table says of the configurations: ``[n, features]``."""
@@ -262,7 +363,44 @@ class TableProblem:
 
     def quality(self, codes: Codes) -> NDArray[np.float64]:
         """The quality ``[n]``, to be minimised: of what is maximised, the negative."""
-        return self._quality[self._candidates(codes)]
+        return self._signed(self.quality_name)[self._candidates(codes)]
+
+    def measured(self, codes: Codes) -> dict[str, NDArray[np.float64]]:
+        """Quality and every cost ``[n]`` by name, as the table has them."""
+        rows = self._candidates(codes)
+        return {name: column[rows] for name, column in self._measured.items()}
+
+    def configuration(self, codes: Codes) -> list[dict[str, Choice]]:
+        """What a person knows each candidate by: the first of its configurations in the table.
+
+        The parameters of layers are joined to one text for those layers that are there.
+        """
+        stacks = [item for item in self.structures if isinstance(item, LayerStack)]
+        quantities = {
+            parameter: (quantity, position, stack.depth)
+            for stack in stacks
+            for quantity, parameters in stack.layers.items()
+            for position, parameter in enumerate(parameters)
+        }
+        result = []
+        for row in self._representative[self._candidates(codes)].tolist():
+            pairs = zip(self._parameters.items(), row, strict=True)
+            values = {name: choices[place] for (name, choices), place in pairs}
+            told: dict[str, Choice] = {}
+            for name, value in values.items():
+                quantity, position, depth = quantities.get(name, (name, 0, ""))
+                if not depth:
+                    told[name] = value
+                elif position < float(values[depth]):
+                    before = f"{told[quantity]}," if quantity in told else ""
+                    told[quantity] = f"{before}{value}"
+            result.append(told)
+        return result
+
+    def _signed(self, name: str) -> NDArray[np.float64]:
+        """A column of the candidates, to be minimised."""
+        column = self._measured[name]
+        return -column if name in self.maximize else column
 
     def _candidates(self, codes: Codes) -> NDArray[np.int64]:
         rows = self._rows(codes)
@@ -431,69 +569,3 @@ def _finite(name: str, column: Sequence[float] | NDArray[Any]) -> NDArray[np.flo
             f"Column `{name}`, row {row}: {array[row]} is no finite number; leave the row out."
         )
     return array
-
-
-def _read(path: Path) -> tuple[list[str], list[list[str]]]:
-    """The names of a CSV file's columns, and its lines."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            header, *lines = list(csv.reader(file)) or [[]]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ExperimentError(f"{path} cannot be read as CSV in UTF-8: {error}.") from error
-    header = [name.strip() for name in header]
-    for name in header:
-        if header.count(name) > 1:
-            raise ExperimentError(f"{path} has {header.count(name)} columns called `{name}`.")
-    while lines and not lines[-1]:
-        del lines[-1]
-    for row, line in enumerate(lines, start=FIRST_ROW):
-        if len(line) != len(header):
-            raise ExperimentError(
-                f"{path}, row {row} has {len(line)} cells, the first line {len(header)} names."
-            )
-    if not lines:
-        raise ExperimentError(f"{path} has no rows below its line of names.")
-    return header, lines
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _numbers(path: Path, name: str, cells: Sequence[str]) -> NDArray[np.float64]:
-    """The numbers of a column."""
-    numbers = [_number(cell) for cell in cells]
-    for row, number in enumerate(numbers, start=FIRST_ROW):
-        if number is None or not math.isfinite(number):
-            said = cells[row - FIRST_ROW]
-            what = f"{said!r} is no finite number" if said else "there is no value"
-            raise ExperimentError(
-                f"{path}, row {row}, column `{name}`: {what}; correct it or leave the row out."
-            )
-    return np.array(numbers, dtype=np.float64)
-
-
-def _config_cells(path: Path, name: str, cells: Sequence[str], text: bool) -> NDArray[Any]:
-    """A column of the configuration: numbers if all cells are, words if none is."""
-    for row, cell in enumerate(cells, start=FIRST_ROW):
-        if cell.lower() in MISSING:
-            raise ExperimentError(
-                f"{path}, row {row}, column `{name}`: there is no value ({cell!r}); correct it or "
-                "leave the row out."
-            )
-    numeric = [_number(cell) is not None for cell in cells]
-    if text or not any(numeric):
-        return np.array(cells, dtype=np.str_)
-    if not all(numeric):
-        row = numeric.index(False)
-        raise ExperimentError(
-            f"{path}, row {row + FIRST_ROW}, column `{name}`: {cells[row]!r} is no number, as "
-            f"{sum(numeric)} others are; correct it, or name the column `{name}:text` if its "
-            "numbers are words."
-        )
-    numbers = _numbers(path, name, cells)
-    whole = np.abs(numbers).max() < 2**53 and (numbers == np.round(numbers)).all()
-    return numbers.astype(np.int64) if whole else numbers

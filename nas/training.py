@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ from search_spaces.network import Network
 
 if TYPE_CHECKING:
     from nas.experiment import TrainingConfig
+    from nas.stopping_rule import Decision, Hurdle
 
-__all__ = ["Evaluation", "load_network", "predict", "score", "train"]
+__all__ = ["Evaluation", "Stopped", "load_network", "predict", "score", "train"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,22 +36,75 @@ class Evaluation:
         weights: State dict of the network as arrays.
         train_loss: Mean loss of the last epoch.
         seconds: How long it took.
+        curve: Quality at each rung that it passed; NaN where it was not finite.
+        decision: Why it would have ended early, had it not been spared.
     """
 
     quality: Quality
     weights: dict[str, NDArray[Any]]
     train_loss: float
     seconds: float
+    curve: tuple[float, ...] = ()
+    decision: Decision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """A training that ended early.
+
+    Attributes:
+        decision: Why.
+        curve: Quality at each rung up to the last one.
+        train_loss: Mean loss of the last epoch.
+        seconds: How long it took.
+    """
+
+    decision: Decision
+    curve: tuple[float, ...]
+    train_loss: float
+    seconds: float
+
+
+@overload
+def train(
+    architecture: Architecture,
+    dataset: Dataset,
+    config: TrainingConfig,
+    seed: int,
+    hurdle: None = None,
+) -> Evaluation: ...
+
+
+@overload
+def train(
+    architecture: Architecture,
+    dataset: Dataset,
+    config: TrainingConfig,
+    seed: int,
+    hurdle: Hurdle,
+) -> Evaluation | Stopped: ...
 
 
 def train(
-    architecture: Architecture, dataset: Dataset, config: TrainingConfig, seed: int
-) -> Evaluation:
+    architecture: Architecture,
+    dataset: Dataset,
+    config: TrainingConfig,
+    seed: int,
+    hurdle: Hurdle | None = None,
+) -> Evaluation | Stopped:
     """Trains a new network and scores it on the validation split; the test split is not touched.
 
     The optimiser of the configuration on the cross-entropy, its learning rate rising for a tenth of
     the steps and falling on a half cosine after, nearly to nothing (Loshchilov & Hutter 2017). The
-    result depends on the arguments alone.
+    result depends on the arguments alone, and a training that is not stopped gives the same with a
+    hurdle as without one.
+
+    Args:
+        architecture: The network.
+        dataset: What it learns.
+        config: How.
+        seed: Of the first weights, the order of examples and whatever else is random.
+        hurdle: What it has to pass at the rungs, after epochs, or it is stopped.
 
     Raises:
         QualityError: The loss, a weight or the quality became NaN or infinite.
@@ -62,7 +116,26 @@ def train(
         torch.manual_seed(seed)
         network = Network(architecture)
         finite = {name for name, tensor in network.state_dict().items() if _is_finite(tensor)}
-        loss = _fit(network, splits.train, config, seed)
+        curve: list[float] = []
+        decisions: list[Decision] = []
+
+        def ends(epoch: int) -> bool:
+            """Scores the network if an epoch is a rung; whether training ends there."""
+            if hurdle is None or epoch not in hurdle.rule.rungs:
+                return False
+            with torch.random.fork_rng(devices=[]):  # Whatever a network draws in inference.
+                value = score(network, splits.validation, dataset.measure)
+            network.train()
+            curve.append(value if math.isfinite(value) else math.nan)
+            decision = None if decisions else hurdle.decide(curve)
+            if decision is not None:
+                decisions.append(decision)
+            return decision is not None and not decision.spared
+
+        loss = _fit(network, splits.train, config, seed, ends)
+    decision = decisions[0] if decisions else None
+    if decision is not None and not decision.spared:
+        return Stopped(decision, tuple(curve), loss, time.perf_counter() - start)
     state = network.state_dict()
     if not all(_is_finite(state[name]) for name in finite):
         raise QualityError("a weight became NaN or infinite in training")
@@ -71,11 +144,14 @@ def train(
     if not math.isfinite(value):
         raise QualityError(f"{quality.name} became {value}")
     weights = {name: tensor.contiguous().numpy() for name, tensor in state.items()}
-    return Evaluation(quality, weights, loss, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    return Evaluation(quality, weights, loss, seconds, tuple(curve), decision)
 
 
-def _fit(network: Network, split: Split, config: TrainingConfig, seed: int) -> float:
-    """Trains a network and returns the mean loss of the last epoch."""
+def _fit(
+    network: Network, split: Split, config: TrainingConfig, seed: int, ends: Callable[[int], bool]
+) -> float:
+    """Trains a network, until ``ends`` says so after an epoch; the mean loss of the last one."""
     inputs, labels = torch.from_numpy(split.inputs), torch.from_numpy(split.labels)
     if inputs.dim() == 4:
         # Convolutions train about twice as fast on CPU in this layout; the numbers are the same.
@@ -116,6 +192,8 @@ def _fit(network: Network, split: Split, config: TrainingConfig, seed: int) -> f
             total += optimizer.step(backward) * len(rows)
             schedule.step()
         mean = total / len(labels)
+        if epoch + 1 < config.epochs and ends(epoch + 1):
+            break
     return mean
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.candidates import Candidate
+from nas.candidates import Candidate, Evaluated
 from nas.columns import QUALITY
 from nas.indicators import split_name
 from nas.quality import ERROR
@@ -16,7 +16,7 @@ from nas.splits import Dataset
 from predictors import Value
 from predictors.profile_pricer import COUNTED
 
-__all__ = ["resolutions", "sampling_errors", "standard_errors"]
+__all__ = ["in_unit", "resolutions", "sampling_errors", "standard_errors"]
 
 NORMAL_95 = 1.959964
 """Half-width of a 95 % interval in standard errors."""
@@ -48,7 +48,7 @@ def sampling_errors(candidates: Sequence[Candidate], dataset: Dataset) -> dict[s
 
 
 def standard_errors(
-    candidates: Sequence[Candidate], names: Sequence[str], quality_errors: Mapping[str, float]
+    candidates: Sequence[Evaluated], names: Sequence[str], quality_errors: Mapping[str, float]
 ) -> NDArray[np.float64]:
     """Standard error of quality, and of the logarithm of each indicator: ``[candidates, names]``.
 
@@ -68,21 +68,23 @@ def standard_errors(
 
 
 def resolutions(
-    candidates: Sequence[Candidate], names: Sequence[str], quality_errors: Mapping[str, float]
+    candidates: Sequence[Evaluated], names: Sequence[str], quality_errors: Mapping[str, float]
 ) -> dict[str, float]:
     """Difference between two candidates that counts, of quality and each indicator.
 
     Of quality in its unit, of an indicator relative to it: half of the 95 % interval in the median
     over the candidates; at least 5 % of an indicator, which is also that of exact ones. Where the
-    error is not known it is 5 % of quality, 10 % of an indicator.
+    error is not known it is 5 % of quality, 10 % of an indicator. An indicator that is negative
+    somewhere has it in its unit, as quality does (see :func:`in_unit`).
     """
     found = {}
     for name in names:
         if name == QUALITY:
             known = [quality_errors[c.id] for c in candidates if c.id in quality_errors]
-            typical = float(np.median([c.quality.value for c in candidates]))
             half = NORMAL_95 * float(np.median(known)) if known else 0.0
-            found[name] = half or EXACT_RESOLUTION * abs(typical) or EXACT_RESOLUTION
+            found[name] = half or _typical([c.quality.value for c in candidates])
+        elif in_unit(name, candidates):
+            found[name] = _typical([c.indicators[name].value for c in candidates])
         else:
             errors = [_log_error(name, c.indicators[name]) for c in candidates]
             sure = [
@@ -91,6 +93,16 @@ def resolutions(
             ]
             found[name] = max(EXACT_RESOLUTION, float(np.median(sure)))
     return found
+
+
+def in_unit(name: str, candidates: Sequence[Evaluated]) -> bool:
+    """Whether the difference that counts is one in the unit of a column, not relative to it."""
+    return name == QUALITY or any(c.indicators[name].value < 0 for c in candidates)
+
+
+def _typical(values: Sequence[float]) -> float:
+    """5 % of the median size of some values."""
+    return EXACT_RESOLUTION * (float(np.median(np.abs(values))) or 1.0)
 
 
 def _log_error(name: str, value: Value) -> float | None:

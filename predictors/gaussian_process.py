@@ -209,6 +209,14 @@ class GaussianProcess:
         weights: Array = self._precision @ self.targets
         return weights
 
+    def left_out(self) -> Array:
+        """Of each point, how many standard deviations it is from what the others say: ``[n]``.
+
+        Rasmussen & Williams 2006, section 5.4.2.
+        """
+        away: Array = self._weights / np.sqrt(np.diag(self._precision))
+        return away
+
     def widening(self, groups: Sequence[NDArray[np.intp]] = ()) -> float:
         """Half a 95 % interval over the standard deviation, from the points themselves.
 
@@ -224,8 +232,7 @@ class GaussianProcess:
 
         n = len(self.targets)
         student = float(t.ppf(0.975, max(FEWEST_FREE, n - FEWEST_FREE)))
-        alone = np.abs(self._weights) / np.sqrt(np.diag(self._precision))
-        worst = float(np.quantile(alone, 0.95))
+        worst = float(np.quantile(np.abs(self.left_out()), 0.95))
         for group in groups:
             covariance = np.linalg.inv(self._precision[np.ix_(group, group)])
             together = np.abs(covariance @ self._weights[group]) / np.sqrt(np.diag(covariance))
@@ -241,6 +248,16 @@ class GaussianProcess:
         explained = ((across @ self._precision) * across).sum(1)
         variance = self.kernel.variances(points) + self.kernel.noise - explained
         return across @ self._weights, np.sqrt(np.maximum(variance, self.kernel.noise))
+
+    def covariance(self, points: Array, one: Array) -> Array:
+        """Covariance of the values at points ``[m, inputs]`` with that at one: ``[m]``.
+
+        Given the points that are known, and without the noise.
+        """
+        across = self.kernel(points, self.inputs)
+        own = self.kernel(one[None], self.inputs)[0]
+        left: Array = self.kernel(points, one[None])[:, 0] - across @ (self._precision @ own)
+        return left
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -1,151 +1,23 @@
-"""The benchmark of samplers: the score, the adapters, and what is printed."""
+"""The benchmark of samplers: runs, what is kept of them, and what is printed."""
 
 import itertools
 import json
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import search_problems
-from benchmarks.search import main, report, run
-from benchmarks.search_problems import SmoothError, Subject, large_vit, long_run, table_subject
-from benchmarks.search_rivals import SAMPLERS, Distinct, make_search
-from benchmarks.search_score import EXACT, Front, evaluations_to, reference_front, summarise
+from benchmarks.search import main, search_all
+from benchmarks.search_problems import Subject, table_subject
+from benchmarks.search_results import About, Results
+from benchmarks.search_runs import Job, Record, Run, run
+from benchmarks.search_tables import report, tables
+from nas.errors import ExperimentError
 from nas.table_problem import TableProblem
-
-QUICK = ["cost-aware", "random", "nsga2", "nsga3", "tpe", "local", "lemonade"]
-
-
-@pytest.fixture
-def problem() -> TableProblem:
-    """Each of 60 of 64 configurations: what is dear is good, but for a wiggle."""
-    grid = np.array(list(itertools.product(range(4), repeat=3)))[:60]
-    cost = grid.sum(axis=1) + 1.0
-    return TableProblem(
-        {"a": grid[:, 0], "b": grid[:, 1], "c": np.array(["w", "x", "y", "z"])[grid[:, 2]]},
-        10 - cost + 2 * np.sin(grid @ [1, 5, 9]),
-        {"cost": cost, "other": 20.0 - grid[:, 0]},
-    )
-
-
-def test_the_reference_point_is_that_of_the_front_within_the_median() -> None:
-    # (0.3, 7) is dominated; (0.8, 1) is beyond the median: neither moves the costs' nadir.
-    points = np.array([[0.1, 9.0], [0.2, 5.0], [0.3, 7.0], [0.3, 4.0], [0.8, 1.0]])
-    front = reference_front(points, 0.5)
-    assert sorted(front.points[:, 1].tolist()) == [4, 5, 9]
-    assert front.reference.tolist() == [0.5, 9 + 0.1 * (9 - 4)]
-
-
-def test_a_cost_that_does_not_vary_decides_nothing() -> None:
-    points = np.array([[0.1, 9.0], [0.2, 5.0]])
-    same = np.column_stack([points, [7.0, 7.0]])
-    found = points[1:]
-    plain, wider = reference_front(points, 0.5), reference_front(same, 0.5)
-    assert wider.share(same[1:]) == pytest.approx(plain.share(found))
-
-
-def test_shares_by_hand() -> None:
-    # To (4, 4): 3 x 1, 2 x 2 and 1 x 3 overlap to a staircase of 6.
-    front = Front(np.array([[1.0, 3.0], [2.0, 2.0], [3.0, 1.0]]), np.array([4.0, 4.0]))
-    found = np.array([[5.0, 0.0], [3.0, 3.0], [2.0, 2.0], [2.0, 3.0], [1.0, 3.0], [3.0, 1.0]])
-    assert front.shares(found) == pytest.approx(np.array([0, 1, 4, 4, 5, 6]) / 6)
-    assert front.share(found) == pytest.approx(1)
-    assert front.standard_error(0.5) == 0
-    assert front.share(found[:0]) == 0
-
-
-@pytest.mark.parametrize("spread", [0.1, 0.9])
-def test_sampled_shares_are_within_their_error(spread: float) -> None:
-    rng = np.random.default_rng(0)
-    # Two boxes that do not meet have the sum of their volumes, and one more adds its own.
-    columns = EXACT + 1
-    first, second = np.full(columns, 0.5), np.full(columns, 0.5)
-    first[0], second[1] = spread / 2, spread / 2
-    front = Front(np.stack([first, second]), np.ones(columns))
-    assert not front.exact
-    both = 0.5**columns * 2 * ((1 - spread / 2) / 0.5) - 0.5**columns
-    alone = 0.5 ** (columns - 1) * (1 - spread / 2)
-    share, error = front.share(first[None, :]), front.standard_error(alone / both)
-    assert 0 < error < 0.01
-    assert share == pytest.approx(alone / both, abs=4 * error)
-    found = np.concatenate([rng.random((20, columns)), [first, second]])
-    shares = front.shares(found)
-    assert (np.diff(shares) >= 0).all()
-    assert shares[-1] == pytest.approx(1)
-
-
-def test_evaluations_are_counted_from_one() -> None:
-    shares = np.array([0.2, 0.9, 0.9, 1.0])
-    assert [evaluations_to(shares, share) for share in (0.1, 0.9, 0.95)] == [1, 2, 4]
-    assert evaluations_to(shares, 1.1) == math.inf
-
-
-def test_the_interval_of_a_median_holds_95_percent() -> None:
-    # Of 10, the 2nd and the 9th: outside lies 2 (1 + 10) / 1024 = 2.1 %; the 3rd would be 10.9 %.
-    ten = summarise(range(1, 11))
-    assert (ten.median, ten.low, ten.high, ten.reached) == (5.5, 2, 9, 10)
-    assert (summarise([4, 2, 9]).low, summarise([4, 2, 9]).high) == (2, 9)
-    half = summarise([1, 2, math.inf, math.inf])
-    assert (half.median, half.reached) == (math.inf, 2)
-    assert str(half) == "- (2/4)"
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_a_sampler_sees_each_candidate_once_and_ends_with_all(
-    problem: TableProblem, name: str
-) -> None:
-    found = run(table_subject("small", problem), name, seed=1, evaluations=100)
-    assert found.exhausted
-    assert len(found.shares) == problem.size == 60
-    assert found.shares[-1] == pytest.approx(1)
-
-
-@pytest.mark.parametrize("name", QUICK)
-def test_a_seed_decides_a_search(problem: TableProblem, name: str) -> None:
-    subject = table_subject("small", problem)
-    first, same, other = (run(subject, name, seed, 40).shares.tolist() for seed in (1, 1, 2))
-    assert first == same != other
-
-
-def test_proposals_are_new_rows(problem: TableProblem) -> None:
-    search, seen = make_search("nsga2", problem, 0), set()
-    for _ in range(45):
-        codes = search.ask()
-        assert problem.exist(codes).all()
-        keys = problem.keys(codes)
-        assert not seen & set(keys)
-        seen |= set(keys)
-        search.tell(codes, problem.quality(codes))
-
-
-def test_evolution_is_no_random_search(problem: TableProblem) -> None:
-    """With conditional names, Optuna's NSGA-II falls back to it."""
-    proposed = {}
-    for name in ("random", "nsga2"):
-        search, rows = make_search(name, problem, 0), []
-        for _ in range(40):
-            codes = search.ask()
-            rows += codes.tolist()
-            search.tell(codes, problem.quality(codes))
-        proposed[name] = rows
-    assert proposed["random"][20:] != proposed["nsga2"][20:]
-
-
-def test_what_is_no_row_becomes_the_nearest(problem: TableProblem) -> None:
-    distinct = Distinct(problem, np.random.default_rng(0))
-    # Of the last four configurations, 3, 3, w to z, none is in the table.
-    missing = np.array([3, 3, 0])
-    assert not problem.exist(missing[None, :])[0]
-    near = distinct.nearest(missing)
-    assert near is not None
-    assert near.tolist() == [3, 2, 0] or near.tolist() == [2, 3, 0]
-    distinct.take(near)
-    again = distinct.nearest(missing)
-    assert again is not None
-    assert again.tolist() != near.tolist()
 
 
 def test_samplers_are_told_nothing_of_the_score(
@@ -163,7 +35,7 @@ def test_samplers_are_told_nothing_of_the_score(
         def tell(self, codes: np.ndarray, quality: np.ndarray) -> None:
             given.append(quality.tolist())
 
-    monkeypatch.setattr("benchmarks.search_rivals.SAMPLERS", {"fixed": Fixed})
+    monkeypatch.setattr("benchmarks.search_samplers.SAMPLERS", {"fixed": Fixed})
     found = run(table_subject("small", problem), "fixed", 7, 5)
     assert given[:2] == [problem, 7]
     # Told again and again, but evaluated once; the search ends all the same.
@@ -171,25 +43,203 @@ def test_samplers_are_told_nothing_of_the_score(
     assert len(found.shares) == 1
 
 
-def test_noise_is_told_and_not_scored(problem: TableProblem) -> None:
-    exact = table_subject("small", problem)
-    noisy = Subject("noisy", problem, problem.quality, lambda: exact.front, noise=3.0)
-    assert run(noisy, "random", 0, 60).shares[-1] == pytest.approx(1)
-    codes = problem.members
-    told = noisy.told(codes, np.random.default_rng(0)) - problem.quality(codes)
-    assert np.std(told) == pytest.approx(3, rel=0.3)
+def records(problem: TableProblem, n: int, evaluations: int) -> list[Record]:
+    jobs = [Job("random", seed, evaluations) for seed in range(n)]
+    subject = table_subject("small", problem)
+    return [Record.of("small", j, run(subject, j.sampler, j.seed, j.evaluations)) for j in jobs]
 
 
 def test_a_report_has_what_was_asked_for(problem: TableProblem) -> None:
-    subject = table_subject("small", problem)
-    row = report("random", [run(subject, "random", seed, 60) for seed in range(3)])
+    row = report(records(problem, 3, 60))
     assert (row["sampler"], row["seeds"]) == ("random", 3)
     assert set(row["median_evaluations"]) == set(row["reached"]) == {"0.9", "0.95", "0.99"}
     assert row["reached"]["0.9"] == 3
     assert 0 < row["median_evaluations"]["0.9"] <= row["median_evaluations"]["0.99"] <= 60
     assert row["seconds_per_trial"] > 0
-    few = report("random", [run(subject, "random", seed, 1) for seed in range(3)])
+    assert row["final_share"] == pytest.approx(1)
+    few = report(records(problem, 3, 1))
     assert few["median_evaluations"]["0.99"] is None
+    assert few["reached"]["0.99"] == 0
+
+
+def test_a_search_ends_with_the_share_that_is_enough(problem: TableProblem) -> None:
+    subject = table_subject("small", problem)
+    whole, short = run(subject, "random", 0, 60), run(subject, "random", 0, 60, stop=0.9)
+    assert short.shares[-1] >= 0.9 > short.shares[-2]
+    assert short.shares.tolist() == whole.shares[: len(short.shares)].tolist()
+    assert not short.exhausted
+
+
+def test_what_is_kept_of_a_search() -> None:
+    shares = np.concatenate([np.full(60, 0.5), np.full(50, 0.92), [0.96]])
+    kept = Record.of("p", Job("random", 4, 200, 0.95), Run(shares, 2.22, False))
+    assert kept.reached == {"0.9": 61, "0.95": 111, "0.99": None}
+    assert kept.shares == {"50": 0.5, "100": 0.92, "111": 0.96}
+    assert [kept.share_after(n) for n in (50, 100, 111, 200)] == [0.5, 0.92, 0.96, 0.96]
+    assert kept.seconds_per_trial == pytest.approx(0.02)
+    # It was to end at 0.95 or after 200: more of either is another search.
+    assert [kept.answers(*ask) for ask in ((200, 0.95), (100, 0.9), (100, 0.99), (201, 0.95))] == [
+        True, True, True, False,
+    ]  # fmt: skip
+    assert not kept.answers(200, 0.99)
+    assert replace(kept, exhausted=True).answers(10_000, 1.1)
+    nothing = Record.of("p", Job("random", 4, 200), Run(np.zeros(0), 0.1, True))
+    assert (nothing.evaluations, nothing.share_after(100)) == (0, 0)
+
+
+def made_up(
+    sampler: str, counts: Sequence[int | None], limit: int = 500, problem: str = "nb201-3"
+) -> list[Record]:
+    """Searches that reached 90 % after so many evaluations, 95 % after ten more, never 99 %."""
+    return [
+        Record(
+            problem=problem, sampler=sampler, seed=seed, limit=limit, evaluations=limit, stop=1.1,
+            reached={"0.9": n, "0.95": n + 10 if n else None, "0.99": None},
+            shares={"100": 0.25, str(limit): 0.5}, seconds=limit * 0.125, exhausted=False,
+        )
+        for seed, n in enumerate(counts)
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def results() -> Results:
+    found = Results(problems={"nb201-3": About("Cells", 3, 25, 1.5, 0.0)})
+    for record in (
+        *made_up("cost-aware", [40, 50, 60]),
+        *made_up("nsga2", [300, None, 200]),
+        *made_up("pymoo-nsga2", [None, None, 450]),
+        *made_up("pymoo-nsga3", [400, 410, None]),
+        *made_up("one-hot", [None, 90, None], limit=300),
+    ):
+        found.add(record)
+    return found
+
+
+def test_tables_by_hand(results: Results) -> None:
+    printed = tables(results)
+    short, problem, without = printed.split("\n\n**Cells")
+    titles, _, row = ([c.strip() for c in r.split("|")[1:-1]] for r in short.splitlines())
+    assert dict(zip(titles, row, strict=True)) == {
+        "evaluations to 90% / 95%": "Cells",
+        "cost-aware": "50 / 60",
+        "best of pymoo": "410 / 420",  # NSGA-II of pymoo did not reach it in two of three.
+        "Optuna NSGA-II": "300 / 310",
+        "Optuna NSGA-III": "-",
+        "Optuna TPE": "-",
+        "random": "-",
+        "local search": "-",
+        "LEMONADE": "-",
+        "qNEHVI": "-",
+        "best stock / cost-aware": "6.0",
+    }
+    assert "| nsga2 | 300 (200 to over 500) | 310 (210 to over 500) | over 500 (0/3) |" in problem
+    assert (
+        "| pymoo-nsga2 | over 500 (1/3) | over 500 (1/3) | over 500 (0/3) | 0.250 | 3 | 0.125 |"
+        in problem
+    )
+    assert "one-hot" not in problem
+    assert "each part left out" in without
+    assert "| one-hot | over 300 (1/3) |" in without
+    assert "| cost-aware | 50 (40 to 60) |" in without
+
+
+def test_where_no_stock_sampler_arrives_the_ratio_is_a_bound(results: Results) -> None:
+    for name in ("nsga2", "pymoo-nsga2", "pymoo-nsga3"):
+        for record in made_up(name, [None, None, None]):
+            results.add(record)
+    assert tables(results).splitlines()[2].endswith("| over 10.0 |")
+
+
+def test_results_are_read_as_they_were_written(results: Results, tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "results.json"
+    results.save(path)
+    again = Results.load(path)
+    assert again.records == results.records
+    assert again.problems == results.problems
+    assert tables(again) == tables(results)
+    assert again.versions["moocore"]
+    # Of two files the later one's searches count.
+    other = Results(problems=dict(results.problems))
+    (better, *_) = made_up("nsga2", [11])
+    other.add(better)
+    other.save(tmp_path / "other.json")
+    both = Results.load(path, tmp_path / "other.json")
+    assert both.records["nb201-3", "nsga2", 0].reached["0.9"] == 11
+    assert len(both.records) == len(results.records)
+
+
+def test_results_of_another_problem_are_refused(results: Results, tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="its front had 25 members, now 26"):
+        results.take_up("nb201-3", About("Cells", 3, 26, 1.5, 0.0))
+    results.drop("nb201-3", ("cost-aware", "nsga2"))
+    with pytest.raises(ExperimentError):
+        results.take_up("nb201-3", About("Cells", 3, 25, 1.7, 0.0))
+    results.drop("nb201-3", ("pymoo-nsga2", "pymoo-nsga3", "one-hot"))
+    results.take_up("nb201-3", About("Cells", 3, 26, 1.5, 0.0))
+    path = tmp_path / "no.json"
+    for text in ("{", "[]", '{"problems": {}}', '{"problems": {}, "records": [{"a": 1}]}'):
+        path.write_text(text)
+        with pytest.raises(ExperimentError, match="Give another file"):
+            Results.load(path)
+
+
+def test_what_was_done_is_not_done_again(
+    problem: TableProblem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject, results = table_subject("small", problem), Results()
+    done: list[tuple[str, int]] = []
+
+    def note(record: Record) -> None:
+        done.append((record.sampler, record.seed))
+
+    def go(**more: int) -> list[tuple[str, int]]:
+        done.clear()
+        settings: dict[str, Any] = {"seeds": 2, "evaluations": 20, "stop": 1.1} | more
+        search_all(results, "small", subject, ["random", "local"], done=note, **settings)
+        return sorted(done)
+
+    every = [("local", 0), ("local", 1), ("random", 0), ("random", 1)]
+    assert go() == every
+    assert go() == []
+    assert go(seeds=3) == [("local", 2), ("random", 2)]
+    first = dict(results.records)
+    del results.records["small", "local", 1]
+    assert go() == [("local", 1)]
+    assert go(evaluations=25, seeds=1) == [("local", 0), ("random", 0)]
+    assert results.records["small", "random", 0].evaluations == 25
+    # What one process does, several do as well.
+    apart = Results()
+    search_all(
+        apart, "small", subject, ["random", "local"], seeds=3, evaluations=20, stop=1.1, workers=2
+    )
+    assert {key: replace(r, seconds=0.0) for key, r in apart.records.items()} == {
+        key: replace(r, seconds=0.0) for key, r in first.items()
+    }
+
+
+def test_a_sampler_that_cannot_be_used_is_left_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(problem: Any, seed: int) -> Any:
+        raise ImportError("No module named 'pymoo'")
+
+    monkeypatch.setattr("benchmarks.search_samplers.SAMPLERS", {"away": missing})
+    numbers = np.arange(9.0)
+    problem = TableProblem({"a": numbers}, numbers, {"b": -numbers})
+    results = Results()
+    search_all(results, "small", table_subject("small", problem), ["away"], seeds=2)
+    assert not results.records
+    assert capsys.readouterr().err.count("away is left out of small: No module named") == 1
+
+
+def test_a_problem_is_told_apart_by_its_front(problem: TableProblem) -> None:
+    about = About.of(table_subject("small", problem))
+    assert about.same(About.of(table_subject("another title", problem)))
+    assert (about.objectives, about.standard_error) == (3, 0)
+    worse = Subject("small", problem, lambda codes: 1.5 * problem.quality(codes), lambda: front)
+    front = table_subject("small", problem).front
+    front = replace(front, reference=front.reference + 0.01)
+    assert not about.same(About.of(worse))
 
 
 @pytest.fixture
@@ -211,6 +261,7 @@ def test_a_table_is_searched_from_the_command_line(
     row = json.loads(capsys.readouterr().out)
     assert row["sampler"] == "local"
     assert row["reached"] == {"0.9": 2, "0.95": 2, "0.99": 2}
+    assert set(row) >= {"seeds", "median_evaluations", "seconds_per_trial"}
     assert main([*said, "--samplers", "random,lemonade"]) == 0
     printed = capsys.readouterr().out
     assert "| sampler | 90% | 95% | 99% |" in printed
@@ -226,7 +277,7 @@ def test_a_table_of_cells_is_searched_by_live_paths(
         rows.append(",".join(map(str, (*cell, 20 - i, sum(cell)))))
     path.write_text("\n".join(rows))
     said = ["--table", str(path), "--quality", "err", "--costs", "cost", "--config", "a,b,c"]
-    said += ["--sampler", "random", "--seeds", "1", "--evaluations", "99", "--json"]
+    said += ["--sampler", "random", "--seeds", "1", "--evaluations", "99", "--json", "--stop", "2"]
     evaluations = []
     for more in ([], ["--cell", "a=0-1,b=1-2,c=0-2", "--none", "0"]):
         assert main([*said, *more]) == 0
@@ -269,75 +320,66 @@ def test_without_the_published_tables_it_says_so(
     assert "give the folder of the published tables with --data" in capsys.readouterr().err
 
 
-def test_published_tables_are_read(tmp_path: Path) -> None:
+def test_results_are_kept_gone_on_with_and_shown(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.json"
+    said = ["--table", str(table), "--quality", "accuracy:max", "--costs", "macs"]
+    said += ["--config", "op,width", "--evaluations", "12", "--out", str(out)]
+    assert main([*said, "--samplers", "random", "--seeds", "1"]) == 0
+    first = capsys.readouterr()
+    assert first.err.count("seed 0") == 1
+    assert main([*said, "--samplers", "random,local", "--seeds", "2", "--workers", "2"]) == 0
+    second = capsys.readouterr()
+    assert "random seed 0" not in second.err
+    assert [second.err.count(text) for text in ("random seed 1", "local seed")] == [1, 2]
+    assert main(["--show", str(out)]) == 0
+    assert second.out.strip() in capsys.readouterr().out
+    assert main([*said, "--samplers", "random", "--seeds", "1", "--again"]) == 0
+    again = capsys.readouterr()
+    assert "random seed 0" in again.err
+    kept = Results.load(out)
+    assert {key[1:] for key in kept.records} == {("random", 0), ("local", 0), ("local", 1)}
+
+
+def test_published_results_are_those_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--show", "nowhere.json"]) == 3
+    assert "nowhere.json" in capsys.readouterr().err
+
+
+def test_a_table_whose_costs_are_maximised(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """300 rows with numbers for a configuration; error and speed, of which more is better."""
     rng = np.random.default_rng(0)
-    cells = np.array(list(itertools.product(range(5), repeat=6)), dtype=np.int8)
-    cells = cells[rng.permutation(len(cells))[:400]]
-    connected = (cells[:, 3] > 0) | ((cells[:, 0] > 0) & (cells[:, 4] > 0))
-    connected |= (cells[:, 1] > 0) & (cells[:, 5] > 0)
-    connected |= (cells[:, 0] > 0) & (cells[:, 2] > 0) & (cells[:, 5] > 0)
-    accuracy, cost = rng.uniform(80, 95, 400), rng.uniform(1, 9, 400)
-    np.savez(
-        tmp_path / "nb201_cifar10.npz",
-        **{f"edge{i}": cells[:, i] for i in range(6)},
-        c10_test_acc=accuracy, macs_c10=cost, lat_ms_titan_rtx_256=cost, connected=connected,
-    )  # fmt: skip
-    subject = search_problems.make_subject("nb201-3", tmp_path)
-    assert len(subject.problem.members) == connected.sum()  # type: ignore[attr-defined]
-    assert subject.front.reference[0] == pytest.approx(
-        np.median(subject.quality(subject.problem.members))  # type: ignore[attr-defined]
+    grid = np.array(list(itertools.product(range(10), range(6), range(5))))
+    error = 1 / (1 + grid[:, 0]) + 0.1 * rng.random(300).round(1)  # With ties.
+    lines = [
+        f"{a},{b / 2},{c},{e},{100 - 5 * a - b}" for (a, b, c), e in zip(grid, error, strict=True)
+    ]
+    path = tmp_path / "many.csv"
+    path.write_text("\n".join(["depth,ratio,kernel,error,speed", *lines]))
+    said = ["--table", str(path), "--quality", "error", "--costs", "speed:max", "--config"]
+    said += ["depth,ratio,kernel", "--seeds", "2", "--evaluations", "400", "--json", "--stop", "2"]
+    assert main([*said, "--sampler", "random"]) == 0
+    row = json.loads(capsys.readouterr().out)
+    assert row["evaluations"] == 300
+    assert row["final_share"] == pytest.approx(1)
+    assert row["reached"] == {"0.9": 2, "0.95": 2, "0.99": 2}
+    # With the wrong direction another front is sought: its best rows are the deepest networks.
+    problem = TableProblem(
+        {"depth": grid[:, 0]}, error, {"speed": 100 - 5 * grid[:, 0]}, maximize=["speed"]
     )
-    layers = rng.integers(10, 13, 50)
-    columns = {
-        "n_embd": rng.choice([192, 384], 50), "n_layer": layers, "bias": rng.random(50) < 0.5,
-        "n_head": [",".join(map(str, rng.choice([4, 8], n))) for n in layers],
-        "mlp_ratio": [",".join(map(str, rng.choice([2, 3], n))) for n in layers],
-        "perplexity": rng.uniform(20, 40, 50),
-    }  # fmt: skip
-    costs = ("lat_ms_a100", "energy_wh_a100", "lat_ms_cpu_meta", "mem_mb_a100")
-    np.savez(tmp_path / "hwgpt_s.npz", **columns, **{c: rng.uniform(1, 9, 50) for c in costs})
-    transformers = search_problems.make_subject("hwgpt-s", tmp_path).problem
-    assert transformers.costs == costs
-    assert transformers.size == 50  # type: ignore[attr-defined]
+    front = table_subject("many", problem).front
+    assert front.points[:, 1].max() <= -100 + 5 * 9
+    assert math.isclose(front.points[:, 0].min(), problem.quality(problem.members).min())
 
 
-def test_the_made_up_error_is_smooth_and_of_the_network_alone() -> None:
-    space = large_vit()
-    quality = SmoothError(space)
-    rng = np.random.default_rng(0)
-    codes = space.random_codes(2_000, rng)
-    error = quality(codes)
-    assert error.min() > 0.04
-    assert error.max() < 0.9
-    assert space.size > 10**12
-    names = list(space.parameters)
-    # A layer that is not there makes no difference.
-    depth = np.array(space.parameters["depth"])[codes[:, names.index("depth")]]
-    changed = codes.copy()
-    changed[:, names.index("mlp_ratio_15")] = 0
-    assert np.array_equal(quality(changed)[depth < 16], error[depth < 16])
-    assert (quality(changed)[depth == 16] != error[depth == 16]).any()
-    # One step of one layer moves it by little, one in width downwards.
-    step = codes[codes[:, names.index("width")] < 3].copy()
-    before = quality(step)
-    step[:, names.index("width")] += 1
-    assert (quality(step) < before).all()
-
-
-def test_a_longer_run_finds_no_less(problem: TableProblem) -> None:
-    limit = float(np.median(problem.quality(problem.members)))
-    true = table_subject("small", problem).front
-    found = long_run(problem, problem.quality, limit, np.random.default_rng(0), generations=1)
-    assert true.share(found.points) == pytest.approx(1)
-    assert found.reference == pytest.approx(true.reference)
-
-
-def test_every_rival_has_a_name() -> None:
-    assert set(QUICK) | {"pymoo-nsga2"} == set(SAMPLERS)
-
-
-def test_pymoo_is_one_of_them(problem: TableProblem) -> None:
-    pytest.importorskip("pymoo")
-    found = run(table_subject("small", problem), "pymoo-nsga2", 0, 50)
-    assert len(found.shares) == 50
-    assert (np.diff(found.shares) >= 0).all()
+def test_a_table_of_one_quality_has_nothing_to_search_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "same.csv"
+    path.write_text("a,error,cost\n" + "\n".join(f"{i},5,{i}" for i in range(9)))
+    said = ["--table", str(path), "--quality", "error", "--costs", "cost", "--config", "a"]
+    assert main([*said, "--sampler", "random", "--json"]) == 2
+    assert "better than the median quality, 5" in capsys.readouterr().err

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nas.budget_table import budget_table, report_budgets
+from nas.budget_table import budget_table, listed_budget_table, report_budgets
 from nas.cli import main
+from nas.indicators import Indicator
 from nas.pricer import Pricer
 from nas.progress import Reporter
 from search_spaces import CountTable, MBConvSpace, TrainingSetup, UnionSpace
@@ -113,3 +114,28 @@ def test_a_search_prints_the_table_before_it_gives_up(
     table, nearest = error.index("nothing meets it"), error.index("Nearest:")
     assert table < nearest
     assert "model_bytes <= 1e+08 bytes: 100.0% of random architectures meet it" in error
+
+
+def test_of_candidates_that_are_all_known_nothing_is_estimated() -> None:
+    columns = {
+        name: Indicator(name, "", "inference", "", name, maximize=name == "speed")
+        for name in ("ms", "speed", "mb")
+    }
+    values = {
+        "ms": np.array([1.0, 2.0, 3.0, 4.0]),
+        "speed": np.array([1.0, 2.0, 3.0, 4.0]),
+        "mb": np.array([5.0, 6.0, 7.0, 8.0]),
+    }
+    table = listed_budget_table(values, {"ms": 2.0, "speed": 3.0, "mb": 1.0}, columns)
+    assert [(row.share, row.reachable, row.possible) for row in table.rows] == [
+        (0.5, 1.0, True), (0.5, 4.0, True), (0.0, 5.0, False)
+    ]  # fmt: skip
+    assert (table.share, table.drawn, table.conflicts) == (0.0, 4, (("ms", "speed"),))
+    assert list(table.lines()) == [
+        "Budgets, of 4 configurations:",
+        "  ms <= 2: 50.0% of configurations meet it; the smallest is 1.",
+        "  speed >= 3: 50.0% of configurations meet it; the largest is 4.",
+        "  mb <= 1: 0.0% of configurations meet it; the smallest is 5: nothing meets it.",
+        "  All of them: 0.0% meet them.",
+        "  ms and speed: nothing meets both.",
+    ]

@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.budget_units import canonical_budget, canonical_budgets, parse_budgets, split_limit
+from nas.budget_units import (
+    canonical_budget,
+    canonical_budgets,
+    column_budget,
+    parse_budgets,
+    parse_column_budgets,
+    split_limit,
+)
 from nas.errors import ExperimentError, exit_status
-from nas.indicators import indicator_names
+from nas.indicators import Indicator, indicator_names
 from search_spaces import UnknownNameError
 
 
@@ -107,3 +114,55 @@ def test_what_is_no_limit_is_refused(text: str, said: str) -> None:
     with pytest.raises(ExperimentError) as caught:
         parse_budgets([text])
     assert said in str(caught.value)
+
+
+LATENCY, RATE, SPEED = "lat_ms_pixel3", "images_per_s", "img_s_rtx"
+COSTS = {
+    name: Indicator(name, "", "inference", "", name, maximize=name in (RATE, SPEED))
+    for name in ("macs", LATENCY, RATE, SPEED, "Energy_mJ", "size_mb")
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "factor"),
+    [
+        ("macs", "macs", 1),
+        ("lat_s_pixel3", LATENCY, 1e3),
+        ("lat_us_pixel3", LATENCY, 1e-3),
+        ("images_per_ms", RATE, 1e3),
+        ("images_per_min", RATE, 1 / 60),
+        ("energy_wh", "Energy_mJ", 3.6e6),
+        ("size_kib", "size_mb", 1024e-6),
+    ],
+)
+def test_a_budget_of_a_column_may_be_in_another_unit(name: str, column: str, factor: float) -> None:
+    found, limit = column_budget(name, 3.0, COSTS)
+    assert (found, limit) == (column, pytest.approx(3 * factor))
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("lat_kg_pixel3", ExperimentError, "kg does not fit, as `lat_ms_pixel3` is in ms"),
+        ("size_s", ExperimentError, "s does not fit, as `size_mb` is in mb; write it in one of"),
+        ("lat_s", UnknownNameError, "Unknown cost 'lat_s'"),
+        ("lat_s_pixel4", UnknownNameError, "Known: macs, lat_ms_pixel3, images_per_s"),
+        # More is better of it, so its s is no unit of time but what images are counted in.
+        ("img_ms_rtx", UnknownNameError, "Unknown cost 'img_ms_rtx'"),
+    ],
+)
+def test_a_budget_of_no_column(name: str, error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        column_budget(name, 1.0, COSTS)
+
+
+def test_limits_of_columns_are_on_their_side() -> None:
+    assert parse_column_budgets(["lat_s_pixel3<=2", "img_s_rtx>=5"], COSTS) == {
+        LATENCY: 2000.0,
+        SPEED: 5.0,
+    }
+    with pytest.raises(ExperimentError, match="write img_s_rtx>="):
+        parse_column_budgets(["img_s_rtx<=5"], COSTS)
+    with pytest.raises(ExperimentError, match="two budgets of `macs`"):
+        parse_column_budgets(["macs<=5", "macs<=6"], COSTS)
+    assert split_limit("a name with blanks <= 5") == ("a name with blanks", "<=", 5.0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.integrate import dblquad
+from scipy.integrate import quad
 from scipy.stats import kendalltau, norm
 
 from nas import quality_model
@@ -40,59 +40,95 @@ def problem() -> FunctionProblem:
     return FunctionProblem(CHOICES, macs)
 
 
+def likeness(row: int) -> NDArray[np.float64]:
+    """Of no candidate with any other."""
+    return np.zeros(3)
+
+
 class TestExpectedImprovement:
     """Against integrals worked out by another method."""
 
-    BOX = Box(np.array([0.0]), np.array([1.0]), 0.0, 1.0)
+    BOX = Box(np.array([0.0]), np.array([1.0]), 1.0)
     FRONT = np.array([[0.4, 0.5]])
 
-    @pytest.mark.parametrize("above", [np.empty((0, 1)), np.array([[0.2], [0.7]])])
-    def test_weights_are_the_volume_that_is_not_dominated(self, above: NDArray[np.float64]) -> None:
-        rng = np.random.default_rng(0)
-        sampled = sample_points(self.BOX, above, self.FRONT, 40_000, rng)
-        # Of the unit square the one point dominates 0.6 times 0.5.
-        assert sampled.weights.sum() == pytest.approx(1 - 0.3, rel=0.02)
-        assert not ((sampled.quality >= 0.4) & (sampled.costs[:, 0] >= 0.5)).any()
-
     @pytest.mark.parametrize("cost", [0.2, 0.7, 0.95])
-    def test_improvement_is_the_integral(self, cost: float) -> None:
+    @pytest.mark.parametrize("promising", [[], [0.2, 0.7, 0.95], [0.9]])
+    def test_improvement_is_the_integral(self, cost: float, promising: list[float]) -> None:
         rng, belief = np.random.default_rng(1), Belief(np.array([0.35]), np.array([0.2]))
-        above = np.array([[0.2], [0.7], [0.95]])
-        sampled = sample_points(self.BOX, above, self.FRONT, 60_000, rng)
+        above = np.array(promising).reshape(-1, 1)
+        believed = Belief(np.full(len(above), 0.35), np.full(len(above), 0.2))
+        sampled = sample_points(self.BOX, above, believed, self.FRONT, 40_000, rng)
         gains = expected_gains(np.array([[cost]]), belief, sampled)
 
-        def likely(quality: float, at: float) -> float:
-            free = not (quality >= 0.4 and at >= 0.5)
-            return float(norm.cdf((quality - 0.35) / 0.2)) if free else 0.0
+        def better(by: float) -> float:
+            return float(quad(lambda q: (by - q) * norm.pdf(q, 0.35, 0.2), -2, by)[0])
 
-        # Piecewise, since the integrand jumps where the point's region begins.
-        parts = [(cost, max(cost, 0.5)), (max(cost, 0.5), 1.0)]
-        expected = sum(dblquad(likely, a, b, 0, 0.4)[0] for a, b in parts if b > a)
-        expected += dblquad(likely, cost, max(cost, 0.5), 0.4, 1.0)[0]
-        assert float((gains @ sampled.weights)[0]) == pytest.approx(expected, rel=0.03)
+        # Up to a cost of 0.5 anything below 1 is better; then it must be better than 0.4.
+        expected = max(0.5 - cost, 0) * better(1.0) + (1 - max(cost, 0.5)) * better(0.4)
+        assert float((gains @ sampled.weights)[0]) == pytest.approx(expected, rel=0.08)
+
+    def test_thresholds_are_the_best_quality_at_no_more_cost(self) -> None:
+        rng = np.random.default_rng(0)
+        front = np.array([[0.4, 0.5], [0.2, 0.8], [3.0, 0.1]])
+        none = Belief(np.empty(0), np.empty(0))
+        sampled = sample_points(self.BOX, np.empty((0, 1)), none, front, 500, rng)
+        cost = sampled.costs[:, 0]
+        expected = np.where(cost >= 0.8, 0.2, np.where(cost >= 0.5, 0.4, 1.0))
+        assert sampled.threshold == pytest.approx(expected)
+        assert sampled.weights.sum() == pytest.approx(1.0, rel=0.02)
+
+    def test_more_costs_are_sampled_where_something_improves(self) -> None:
+        rng, belief = np.random.default_rng(0), Belief(np.array([0.39]), np.array([0.001]))
+        sampled = sample_points(self.BOX, np.array([[0.9]]), belief, self.FRONT, 2_000, rng)
+        assert (sampled.costs[:, 0] >= 0.9).mean() > 0.8
 
     def test_batch_counts_what_is_still_free(self) -> None:
-        gains = np.array([[1.0, 1.0, 0.0], [1.0, 0.9, 0.0], [0.0, 0.0, 0.5]], dtype=np.float32)
-        weights = np.ones(3)
+        points = Sampled(np.array([[1.0], [2.0], [3.0]]), np.array([1.0, 1.0, 0.0]), np.ones(3))
+        costs, sure = np.array([[1.0], [1.5], [3.0]]), np.full(3, 1e-6)
+        belief = Belief(np.array([0.0, 0.0, -0.5]), sure)
         # Alone the second is better than the third; after the first nothing of it is left.
-        assert pick_batch(gains, weights, 2) == [0, 2]
-        assert pick_batch(gains, weights, 3) == [0, 2]
+        assert pick_batch(costs, belief, points, 2, likeness) == [0, 2]
+        assert pick_batch(costs, belief, points, 3, likeness)[:2] == [0, 2]
+
+    def test_a_batch_does_not_hold_what_is_alike(self) -> None:
+        points = Sampled(np.array([[1.0]]), np.array([0.0]), np.ones(1))
+        costs = np.ones((3, 1))
+        belief = Belief(np.array([0.0, 0.0, 0.1]), np.ones(3))
+
+        def same(row: int) -> NDArray[np.float64]:
+            alike = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+            return alike[row]
+
+        assert pick_batch(costs, belief, points, 2, same)[1] == 2
+        assert pick_batch(costs, belief, points, 2, likeness)[1] == 1
 
     def test_costs_decide_whether_a_point_is_dominated(self) -> None:
         points = Sampled(np.array([[1.0, 2.0], [2.0, 1.0]]), np.zeros(2), np.ones(2))
         belief = Belief(np.array([0.0, -50.0]), np.ones(2))
         gains = expected_gains(np.array([[1.0, 1.0], [2.0, 0.5]]), belief, points)
-        assert gains.tolist() == [[0.5, 0.5], [0.0, 1.0]]
+        # A normal deviate is below 0 by 1 / sqrt(2 pi) on average.
+        assert gains == pytest.approx(np.array([[0.39894, 0.39894], [0.0, 50.0]]), abs=1e-4)
 
 
 class TestQualityModel:
+    @pytest.mark.parametrize("most", [800, 10])
+    def test_covariance_is_of_the_belief(self, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(quality_model, "MOST_CONDITIONED", most)
+        rng = np.random.default_rng(5)
+        features = rng.normal(size=(60, 3))
+        model = QualityModel(features, 20).fit(features[:40], features[:40].sum(axis=1))
+        own = model.covariance(features[40:], features[40])
+        spread = model.predict(features[40:]).spread
+        assert own[0] <= spread[0] ** 2 * (1 + 1e-6)
+        assert own[0] == pytest.approx(spread[0] ** 2, rel=0.5)  # But for the noise.
+        assert (np.abs(own) <= spread * spread[0] * (1 + 1e-6)).all()
+
     def test_units_are_robust_and_bad_values_grow_slowly(self) -> None:
         rng = np.random.default_rng(0)
         features, quality = rng.normal(size=(40, 2)), np.append(rng.normal(5, 1, 39), 1e6)
-        model = QualityModel(features).fit(features, quality)
+        model = QualityModel(features, len(quality)).fit(features, quality)
         scaled = model.scaled(quality)
         assert scaled.max() < 20
-        assert model.unscaled(scaled) == pytest.approx(quality)
         assert (np.diff(model.scaled(np.linspace(-10, 100, 500))) > 0).all()
 
     @pytest.mark.parametrize("most", [800, 50])
@@ -103,7 +139,7 @@ class TestQualityModel:
         rng = np.random.default_rng(2)
         features = rng.random((260, 4))
         quality = np.sin(3 * features[:, 0]) + features[:, 1] ** 2 + rng.normal(0, 0.01, 260)
-        model = QualityModel(features).fit(features[:60], quality[:60])
+        model = QualityModel(features, 20).fit(features[:60], quality[:60])
         belief = model.predict(features[60:])
         assert kendalltau(belief.mean, quality[60:]).statistic > (0.85 if most > 60 else 0.6)
         assert (belief.spread > 0).all()
@@ -112,7 +148,7 @@ class TestQualityModel:
         rng = np.random.default_rng(3)
         one = rng.normal(size=(50, 1))
         features = np.concatenate([one, 2 * one + 1, np.ones((50, 1)), rng.normal(size=(50, 1))], 1)
-        assert QualityModel(features)._kept.tolist() == [True, False, False, True]
+        assert QualityModel(features, 50)._kept.tolist() == [True, False, False, True]
 
 
 class TestPool:
@@ -122,15 +158,25 @@ class TestPool:
         assert len(np.unique(pool.codes, axis=0)) == 108
         assert pool.costs == pytest.approx(problem.cost_values(pool.codes))
 
-    def test_excluded_candidates_never_come_back(self, problem: FunctionProblem) -> None:
+    def test_taken_candidates_never_come_back(self, problem: FunctionProblem) -> None:
         pool = CandidatePool(problem, 1000, np.random.default_rng(0))
         gone = pool.codes[:7].copy()
-        pool.exclude(gone)
+        pool.take(gone)
         assert len(pool) == 101
-        assert pool.add(gone) == 0
-        forgotten = pool.codes[:5].copy()
-        pool.keep(np.arange(len(pool)) >= 5)
-        assert pool.add(forgotten) == 5
+        assert not np.isin(pool.draw(1000), np.arange(7)).any()
+        both = np.concatenate([gone, pool.codes[7:9], pool.codes[7:9]])
+        assert sorted(pool.new(both).tolist()) == sorted(pool.codes[7:9].tolist())
+        pool.take(pool.codes)
+        assert not pool.refill()
+
+    def test_a_pool_that_is_used_up_is_filled_with_others(self, problem: FunctionProblem) -> None:
+        pool = CandidatePool(problem, 50, np.random.default_rng(0))
+        seen = []
+        while pool.refill():
+            seen.append(pool.codes)
+            pool.take(pool.codes)
+        assert list(map(len, seen)) == [50, 50, 8]
+        assert len(np.unique(np.concatenate(seen), axis=0)) == 108
 
     def test_only_what_exists_is_in_it(self) -> None:
         limited = FunctionProblem(CHOICES, macs, budgets={"macs": 20_000})

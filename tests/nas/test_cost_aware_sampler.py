@@ -67,7 +67,8 @@ def test_a_new_sampler_goes_on_where_the_study_was() -> None:
     study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler_of())
     study.optimize(objective, n_trials=10)
     study.sampler = sampler_of(seed=5)
-    study.optimize(objective, n_trials=14)
+    with pytest.warns(UserWarning, match="the study ends"):
+        study.optimize(objective, n_trials=20)
     assert len(set(params(study))) == 24 == FunctionProblem(CHOICES, price).size
 
 

@@ -15,6 +15,8 @@ from nas.evaluation import evaluator
 from nas.experiment import Experiment
 from nas.images import ImageDataset
 from nas.splits import Split
+from nas.stopping_rule import Hurdle, StoppingRule
+from nas.training import Evaluation
 from search_spaces import Architecture, UnionSpace
 
 
@@ -61,6 +63,25 @@ def test_two_workers_give_what_one_gives_in_the_same_order(
         assert first.weights.keys() == second.weights.keys()
         for name in first.weights:
             assert np.array_equal(first.weights[name], second.weights[name]), name
+
+
+def test_hurdles_reach_the_workers_and_change_no_result(
+    tiny: Callable[..., Experiment], digits: ImageDataset, architectures: Sequence[Architecture]
+) -> None:
+    changes: dict[str, Any] = {"training": {"epochs": 2}}
+    plain = results(tiny(**changes), digits, architectures[:2])
+    hurdles = [Hurdle(StoppingRule(total=2))] * 2
+    found = []
+    for workers in (1, 2):
+        with evaluator(tiny(search={"workers": workers}, **changes), digits) as evaluate:
+            found.append(list(evaluate(architectures[:2], hurdles)))
+    for before, *scored in zip(plain, *found, strict=True):
+        for result in scored:
+            assert isinstance(result, Evaluation)
+            assert result.quality == before.quality
+            assert result.train_loss == before.train_loss
+            assert result.curve == scored[0].curve
+            assert len(result.curve) == 1
 
 
 def test_one_worker_trains_the_data_set_that_it_is_given(

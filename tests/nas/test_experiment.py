@@ -45,7 +45,7 @@ def test_a_file_says_what_it_says(tmp_path: Path) -> None:
     assert experiment.search.objectives == ("flops",)
     assert experiment.budgets == {"latency_s@local": 1e-3, "macs": 5.0}
     # What is not said takes its default.
-    assert experiment.search.sampler == "nsga2"
+    assert experiment.search.sampler == "cost-aware"
     assert experiment.training.epochs == 10
 
 
@@ -281,7 +281,7 @@ def test_choices_that_make_no_network_are_an_error_of_their_space(
         ({"search": {"objectives": ["mac"]}}, "search.objectives", indicator_names()),
         ({"search": {"objectives": ["latency_s"]}}, "search.objectives", indicator_names()),
         ({"search": {"objectives": ["latency_s@locale"]}}, "search.objectives", ["local"]),
-        ({"search": {"sampler": "nsga"}}, "search.sampler", ["nsga2", "nsga3", "tpe", "random"]),
+        ({"search": {"sampler": "nsga"}}, "search.sampler", ["cost-aware", "nsga2", "tpe"]),
         ({"budgets": {"energy": 1}}, "budgets", indicator_names()),
         ({"task": {"dataset": "digit"}}, "task.dataset", ["digits", "text"]),
         ({"training": {"optimizer": "adma"}}, "training.optimizer", list(OPTIMIZERS)),

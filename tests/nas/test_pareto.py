@@ -324,7 +324,7 @@ def _first_candidate(change: dict[str, Any]) -> Callable[[dict[str, Any]], Any]:
         _first_candidate({"measured": None}),
         _first_candidate({"indicators": {"macs": {"value": 1.0}}}),
         _first_candidate({"quality": 0.3}),
-        _first_candidate({"quality": {"name": "x", "value": 1.0, "direction": "maximize"}}),
+        _first_candidate({"quality": {"name": "x", "value": 1.0, "direction": "up"}}),
     ],
 )
 def test_other_json_is_a_corrupt_file(

@@ -92,13 +92,9 @@ def test_a_budget_of_what_is_maximised_is_the_least(
     for name, limit in shallow.items():
         outcome = stub_search(**STEERED, budgets={name: limit})
         _, trials = trials_of(outcome.folder)
-        assert outcome.over_budget > 0
-        for trial in trials:
-            n = len(tiny_space.architecture(trial.params))
-            assert (trial.state == TrialState.PRUNED) == (n > 3)
-            # By how much it misses the budget, relative to it: above 0 where it does.
-            missed = {"throughput_per_s@moon": 1 - 3.2 / n, "energy_j@moon": n / 3.2 - 1}[name]
-            assert trial.constraints == pytest.approx({name: missed})
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+        # Of the space's networks those with more than three blocks are over the budget.
+        assert all(len(tiny_space.architecture(trial.params)) <= 3 for trial in trials)
         (RunFolder(outcome.folder).path).rename(outcome.folder.parent / f"of-{name[:4]}")
 
 

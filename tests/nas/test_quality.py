@@ -34,5 +34,6 @@ def test_a_quality_says_what_it_is_and_round_trips() -> None:
     assert quality.to_json() == data
     assert Quality.from_json(json.loads(json.dumps(data))) == quality
     assert str(BITS_PER_BYTE.quality("test", 2.34567)) == "test bits per byte 2.346"
-    with pytest.raises(ValueError, match="`direction` must be 'minimize'"):
-        Quality("accuracy", 0.5, "maximize")
+    assert [Quality("accuracy", 0.5, "maximize").maximize, quality.maximize] == [True, False]
+    with pytest.raises(ValueError, match="`direction` must be 'minimize' or 'maximize'; got 'up'"):
+        Quality("accuracy", 0.5, "up")

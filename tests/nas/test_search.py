@@ -31,6 +31,7 @@ from nas.errors import (
 )
 from nas.experiment import Experiment
 from nas.images import ImageDataset
+from nas.listing import grid
 from nas.pricer import Pricer
 from nas.run_folder import RunFolder
 from nas.sampler_names import SAMPLER_NAMES
@@ -54,13 +55,9 @@ def trials_in(folder: Path, *states: TrialState) -> list[FrozenTrial]:
     return study_of(folder).get_trials(deepcopy=False, states=states or None)
 
 
-def fresh(folder: Path) -> list[str]:
-    """Candidates of the completed trials that repeat no other."""
-    return [
-        trial.user_attrs["candidate"]
-        for trial in trials_in(folder, TrialState.COMPLETE)
-        if "repeats" not in trial.user_attrs
-    ]
+def trained_in(folder: Path) -> list[str]:
+    """Candidates of the completed trials."""
+    return [trial.user_attrs["candidate"] for trial in trials_in(folder, TrialState.COMPLETE)]
 
 
 class TestFinishedRun:
@@ -70,7 +67,7 @@ class TestFinishedRun:
         assert finished.outcome.trained == finished.outcome.pareto.evaluated == 10
         assert finished.outcome.failed == 0
         assert not finished.outcome.exhausted
-        names = fresh(finished.folder)
+        names = trained_in(finished.folder)
         assert len(names) == len(set(names)) == 10
         checkpoints = {path.stem for path in (finished.folder / "checkpoints").iterdir()}
         assert checkpoints == set(names)
@@ -85,7 +82,7 @@ class TestFinishedRun:
         study = study_of(finished.folder)
         assert [d.name for d in study.directions] == ["MINIMIZE"] * 4
         counted = Counter(trial.state for trial in study.trials)
-        assert counted == {TrialState.COMPLETE: 10 + finished.outcome.repeats}
+        assert counted == {TrialState.COMPLETE: 10}
         # Reading it wrote nothing: the run still is what its manifest says.
         RunFolder.open(finished.folder)
 
@@ -165,35 +162,55 @@ class TestTrials:
     def test_no_network_is_trained_twice(self, stub_search: Run, stub: Any) -> None:
         outcome = stub_search(search={"trials": 12})
         assert len(stub.trained) == len(set(stub.trained)) == outcome.trained == 12
-        assert sorted(fresh(outcome.folder)) == sorted(stub.trained)
+        assert sorted(trained_in(outcome.folder)) == sorted(stub.trained)
 
     def test_both_families_are_trained_from_another_seed_too(self, stub_search: Run) -> None:
         outcome = stub_search(seed=11, search={"trials": 8})
         trained = trials_in(outcome.folder, TrialState.COMPLETE)
         assert {trial.params["space"] for trial in trained} == {"vit", "mbconv"}
 
-    def test_a_repeat_is_told_what_is_known_already(
+    @pytest.mark.parametrize("within", ["", " within the budgets"])
+    @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+    def test_a_space_smaller_than_the_trials_ends_and_says_so(
+        self,
+        stub_search: Run,
+        stub: Any,
+        quiet: Any,
+        four: Any,
+        tiny: Callable[..., Experiment],
+        digits: ImageDataset,
+        tiny_pricer: Pricer,
+        sampler: str,
+        within: str,
+    ) -> None:
+        space = tiny(spaces=four).space(digits)
+        codes = grid([len(choices) for choices in space.parameters.values()])
+        macs = tiny_pricer.price_codes(space, codes)["macs"]
+        budgets = {"macs": float(np.unique(macs)[-2])} if within else {}
+        feasible = codes[macs <= budgets["macs"]] if within else codes
+        members = {space.decode(code).id for code in feasible}
+        assert len(members) == (3 if within else 4)
+        changes: dict[str, Any] = {"spaces": four, "budgets": budgets}
+        settings = {"sampler": sampler, "batch": 3}
+        outcome = stub_search(report=quiet, search=settings | {"trials": 9}, **changes)
+        assert outcome.exhausted
+        assert outcome.trained == len(stub.trained) == len(members)
+        assert set(stub.trained) == members
+        assert (
+            f"Every candidate{within} that could be found was trained, {len(members)} of 9 asked "
+            "for; the search ends."
+        ) in quiet.text
+        assert RunFolder.open(outcome.folder).state() == "complete"
+        # Going on finds nothing either, and leaves no trial behind.
+        more = stub_search(resume=True, search=settings | {"trials": 12}, **changes)
+        assert more.exhausted
+        assert len(stub.trained) == len(trials_in(outcome.folder)) == len(members)
+
+    def test_as_many_trials_as_the_space_has_networks_are_all(
         self, stub_search: Run, stub: Any, four: Any
     ) -> None:
         outcome = stub_search(spaces=four, search={"trials": 4})
-        values: dict[str, set[tuple[float, ...]]] = {}
-        repeats = 0
-        for trial in trials_in(outcome.folder, TrialState.COMPLETE):
-            assert trial.values is not None
-            values.setdefault(trial.user_attrs["candidate"], set()).add(tuple(trial.values))
-            repeats += "repeats" in trial.user_attrs
-        assert len(values) == 4
-        assert all(len(told) == 1 for told in values.values())
-        assert repeats == outcome.repeats
-
-    def test_a_space_smaller_than_the_trials_ends_and_says_so(
-        self, stub_search: Run, stub: Any, quiet: Any, four: Any
-    ) -> None:
-        outcome = stub_search(report=quiet, spaces=four, search={"trials": 9})
-        assert outcome.exhausted
-        assert outcome.trained == len(stub.trained) == len(set(stub.trained)) == 4
-        assert "Every feasible candidate that could be found was trained" in quiet.text
-        assert RunFolder.open(outcome.folder).state() == "complete"
+        assert (outcome.trained, outcome.exhausted) == (4, False)
 
     def test_the_same_seed_gives_the_same_study(
         self, stub_search: Run, stub: Any, tmp_path: Path
@@ -238,39 +255,39 @@ class TestTrials:
         codes = tiny_space.random_codes(500, np.random.default_rng(0))
         limit = float(np.median(tiny_pricer.price_codes(tiny_space, codes)["macs"]))
         outcome = stub_search(
-            search={"trials": 5, "sampler": sampler, "objectives": ["macs"], "batch": 1},
+            search={"trials": 12, "sampler": sampler, "objectives": ["macs"], "batch": 1},
             budgets={"macs": limit},
         )
-        assert outcome.trained == len(stub.trained) == 5
+        assert outcome.trained == len(stub.trained) == len(set(stub.trained)) == 12
+        for trial in trials_in(outcome.folder):
+            assert trial.state == TrialState.COMPLETE
+            assert trial.values is not None
+            assert trial.values[1] <= limit
         for member in outcome.pareto.members:
             assert member.feasible
             assert member.indicators["macs"].value <= limit
 
-    def test_a_proposal_over_a_budget_is_pruned_with_its_constraints_and_never_trained(
-        self, stub_search: Run, stub: Any, tiny_space: UnionSpace, tiny_pricer: Pricer
+    @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
+    def test_several_budgets_are_kept_without_a_proposal_over_them(
+        self,
+        stub_search: Run,
+        stub: Any,
+        tiny_space: UnionSpace,
+        tiny_pricer: Pricer,
+        sampler: str,
     ) -> None:
         codes = tiny_space.random_codes(500, np.random.default_rng(0))
         columns = tiny_pricer.price_codes(tiny_space, codes)
         budgets = {
             name: float(np.quantile(columns[name], 0.4)) for name in ("macs", "latency_s@local")
         }
-        outcome = stub_search(search={"trials": 3}, budgets=budgets)
-        assert outcome.over_budget > 0
-        pruned = trials_in(outcome.folder, TrialState.PRUNED)
-        assert len(pruned) == outcome.over_budget
-        for trial in trials_in(outcome.folder):
-            architecture = tiny_space.architecture(trial.params)
-            prices = tiny_pricer.price(architecture)
-            excess = {name: prices[name].value / limit - 1 for name, limit in budgets.items()}
-            assert trial.constraints == pytest.approx(excess)
-            over = any(value > 0 for value in excess.values())
-            assert (trial.state == TrialState.PRUNED) == over
-            if over:
-                assert trial.values is None
-                assert architecture.id not in stub.trained
-                assert not RunFolder(outcome.folder).checkpoint(architecture.id).exists()
-        feasible = [t for t in trials_in(outcome.folder) if t.state == TrialState.COMPLETE]
-        assert {t.user_attrs["candidate"] for t in feasible} == set(stub.trained)
+        outcome = stub_search(search={"trials": 6, "sampler": sampler}, budgets=budgets)
+        trials = trials_in(outcome.folder)
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+        assert len(trials) == 6
+        for trial in trials:
+            prices = tiny_pricer.price(tiny_space.architecture(trial.params))
+            assert all(prices[name].value <= limit for name, limit in budgets.items())
 
     def test_a_budget_at_the_very_value_of_a_network_ends(
         self,
@@ -511,7 +528,7 @@ class TestResume:
         stub.interrupt_at = None
         outcome = stub_search(resume=True, search={"trials": 8})
         assert outcome.trained == len(stub.trained) == len(set(stub.trained)) == 8
-        assert sorted(fresh(folder)) == sorted(stub.trained)
+        assert sorted(trained_in(folder)) == sorted(stub.trained)
         assert all(member.test_quality is not None for member in outcome.pareto.members)
         assert RunFolder.open(folder).state() == "complete"
 
@@ -541,7 +558,7 @@ class TestResume:
             assert after[key].quality == before[key].quality
             assert after[key].indicators == before[key].indicators
 
-    def test_failures_and_pruned_trials_are_recalled(
+    def test_failures_are_recalled(
         self, stub_search: Run, stub: Any, tiny_space: UnionSpace, tiny_pricer: Pricer
     ) -> None:
         codes = tiny_space.random_codes(500, np.random.default_rng(0))
@@ -555,8 +572,6 @@ class TestResume:
         outcome = stub_search(resume=True, **changes)
         assert (outcome.trained, outcome.failed) == (5, 1)
         assert len(stub.trained) == len(set(stub.trained)) == 6
-        pruned = trials_in(outcome.folder, TrialState.PRUNED)
-        assert outcome.over_budget == len(pruned)
 
     def test_a_complete_run_goes_on_with_more_trials(self, stub_search: Run, stub: Any) -> None:
         stub_search(search={"trials": 3})
@@ -651,6 +666,25 @@ class TestResume:
         (row,) = (line for line in str(caught.value).splitlines() if line.startswith("name"))
         assert row.split("  ")[1:] == [local_device().name, "Another processor"]
         assert len(stub.trained) == 1
+
+    @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED])
+    def test_a_study_with_proposals_that_were_not_trained_is_refused(
+        self, stub_search: Run, stub: Any, state: TrialState
+    ) -> None:
+        folder = stub_search(search={"trials": 2}).folder
+        study = study_of(folder)
+        study.enqueue_trial(trials_in(folder)[0].params)
+        trial = study.ask()
+        if state == TrialState.COMPLETE:
+            trial.set_user_attr("repeats", trials_in(folder)[0].user_attrs["candidate"])
+            study.tell(trial, trials_in(folder)[0].values)
+        else:
+            study.tell(trial, state=state)
+        RunFolder(folder).finish("complete")
+        with pytest.raises(ExperimentError, match=r"earlier version of hwnas: trial 2 repeats"):
+            stub_search(resume=True, search={"trials": 3})
+        assert RunFolder.open(folder).state() == "complete"
+        assert len(stub.trained) == 2
 
     def test_a_run_that_is_not_there_is_not_found(self, stub_search: Run) -> None:
         with pytest.raises(FileNotFoundError, match="There is no run"):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from nas.cell_features import Cell
-from nas.errors import ExperimentError, exit_status
+from nas.errors import ExperimentError, NothingFeasibleError, exit_status
 from nas.layer_features import LayerStack
+from nas.table_file import TableFile
 from nas.table_problem import Column, TableProblem
 from search_spaces import UnknownNameError
 
@@ -256,3 +257,80 @@ def test_structures_and_directions_name_columns() -> None:
         TableProblem({"a": [1]}, [1.0], {}, structures=[Cell({"b": (0, 1)})])
     with pytest.raises(ValueError, match="Unknown column 'speed'"):
         TableProblem({"a": [1]}, [1.0], {}, maximize=["speed"])
+
+
+def test_budgets_leave_candidates_out(write: Any) -> None:
+    problem = load(write(TEXT))
+    codes = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+    within = problem.within({"macs": 110, "speed": 6})
+    # (110, 6) is on both budgets, (50, 9) within them, (400, 2) beyond.
+    assert within.exist(codes).tolist() == [True, True, False, False]
+    assert (within.size, problem.size) == (2, 3)
+    drawn = within.random_codes(50, np.random.default_rng(0))
+    assert {tuple(row) for row in drawn.tolist()} == {(0, 0), (1, 0)}
+    assert problem.exist(codes).tolist() == [True, True, True, False]
+    assert within.within({"macs": 60}).exist(codes).tolist() == [False, True, False, False]
+    with pytest.raises(NothingFeasibleError, match="macs 60, speed 10"):
+        problem.within({"macs": 60, "speed": 10})
+    with pytest.raises(UnknownNameError, match=r"'accuracy'\. Known: macs, speed"):
+        problem.within({"accuracy": 90})
+
+
+def test_some_costs_steer_while_the_features_stay(write: Any) -> None:
+    problem = load(write(TEXT))
+    steered = problem.steered_by(["speed"])
+    assert steered.costs == ("speed",)
+    assert steered.cost_values(problem.members).tolist() == [[-6], [-2], [-9]]
+    assert np.array_equal(steered.features(problem.members), problem.features(problem.members))
+    assert problem.steered_by([]).cost_values(problem.members).shape == (3, 0)
+    with pytest.raises(UnknownNameError, match="Unknown cost 'accuracy'"):
+        problem.steered_by(["accuracy"])
+
+
+def test_what_was_measured_is_as_the_table_has_it(write: Any) -> None:
+    problem = load(write(TEXT))
+    measured = {k: v.tolist() for k, v in problem.measured(problem.candidates).items()}
+    rows = problem.configuration(problem.candidates)
+    order = [(row["op"], row["width"]) for row in rows]
+    assert sorted(order) == [("conv", 8), ("conv", 16), ("pool", 8)]
+    assert measured["accuracy"][order.index(("conv", 8))] == 91
+    assert measured["speed"][order.index(("conv", 16))] == 2
+
+
+LISTS = """depth,heads,ratio,err,cost
+1,4,2,5,1
+2,"4,8","2,3",3,2
+2,"8,8","2,2",2,3
+1,4,2,7,1
+"""
+
+
+def test_lists_are_layers_of_a_stack(write: Any) -> None:
+    said: dict[str, Any] = {"quality": "err", "costs": ["cost"], "depth": "depth"}
+    table = TableFile.read(write(LISTS))
+    problem = TableProblem.from_table(table, config=["depth", "heads:list", "ratio:list"], **said)
+    assert list(problem.parameters) == ["depth", "heads_0", "heads_1", "ratio_0", "ratio_1"]
+    assert problem.size == 3
+    told = problem.configuration(problem.candidates)
+    assert {"depth": 2, "heads": "4,8", "ratio": "2,3"} in told
+    assert {"depth": 1, "heads": "4", "ratio": "2"} in told
+    # What stands for a layer that is not there decides nothing: 5 and 7 are one network's.
+    codes = problem.candidates[[row["depth"] == 1 for row in told]]
+    other = codes.copy()
+    other[:, 2] = 1
+    assert problem.quality(np.concatenate([codes, other])).tolist() == [6, 6]
+    with pytest.raises(UnknownNameError, match=r"for `depth`, 'depth'\. Known: heads"):
+        TableProblem.from_table(table, config=["heads:list", "ratio:list"], **said)
+    with pytest.raises(ExperimentError, match="no column of the configuration is a list"):
+        TableProblem.from_table(table, config=["depth", "ratio:text"], **said)
+
+
+def test_lists_of_one_length_are_columns(write: Any) -> None:
+    text = 'heads,heads_0,err,cost\n"4,8",1,5,1\n"8,8",1,3,2\n'
+    table = TableFile.read(write(text))
+    problem = TableProblem.from_table(table, quality="err", costs=["cost"], config=["heads:list"])
+    assert dict(problem.parameters) == {"heads_0": (4, 8), "heads_1": (8,)}
+    with pytest.raises(ExperimentError, match="`heads_0` and `heads:list`"):
+        TableProblem.from_table(
+            table, quality="err", costs=["cost"], config=["heads:list", "heads_0"]
+        )

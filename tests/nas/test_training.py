@@ -14,9 +14,11 @@ from nas import training
 from nas.errors import QualityError
 from nas.experiment import TrainingConfig
 from nas.images import ImageDataset
+from nas.learning_curves import Forecast
 from nas.quality import ERROR
 from nas.run_folder import RunFolder
 from nas.splits import Split
+from nas.stopping_rule import Hurdle, StoppingRule
 from nas.texts import load_text
 from search_spaces import (
     OPTIMIZERS,
@@ -69,6 +71,83 @@ def test_the_result_follows_from_the_arguments_alone(
     # Nor is the generator of whoever calls it changed.
     assert torch.equal(torch.get_rng_state(), state)
     assert not same(first, training.train(architecture, digits, ONE, seed=6))
+
+
+RUNGS = StoppingRule(total=5, ideal=0.0)
+
+
+def tall_hurdle(spared: bool = False) -> Hurdle:
+    """One that nothing passes: something has no error, and curves are expected to stay."""
+    forecasts = (Forecast(0.0, (1.0,), 0.1), Forecast(0.0, (0.0, 1.0), 0.1))
+    return Hurdle(RUNGS, forecasts, 1.0, "c11", 0.0, spared)
+
+
+@pytest.mark.parametrize("hurdle", [Hurdle(RUNGS), tall_hurdle(spared=True)])
+def test_rungs_leave_the_training_as_it_is(
+    architecture: Architecture, digits: ImageDataset, hurdle: Hurdle
+) -> None:
+    config = TrainingConfig(epochs=5)
+    plain = training.train(architecture, digits, config, seed=0)
+    scored = training.train(architecture, digits, config, 0, hurdle)
+    assert isinstance(scored, training.Evaluation)
+    assert same(plain, scored)
+    assert plain.curve == ()
+    assert len(scored.curve) == 2
+    assert all(0 <= value <= 1 for value in scored.curve)
+    assert (scored.decision is not None) == hurdle.spared
+
+
+def test_rungs_draw_nothing_that_training_would_have_drawn(digits: ImageDataset) -> None:
+    architecture = Architecture("x", {}, chain([Dropping()]))
+    config = TrainingConfig(epochs=5)
+    plain = training.train(architecture, digits, config, seed=0)
+    scored = training.train(architecture, digits, config, 0, Hurdle(RUNGS))
+    assert isinstance(scored, training.Evaluation)
+    assert same(plain, scored)
+
+
+def test_a_rung_scores_what_a_training_has_become_by_then(
+    architecture: Architecture, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, torch.Tensor]] = []
+    real = training.score
+
+    def spy(network: Network, split: Split, measure: Any) -> float:
+        seen.append({k: v.clone() for k, v in network.state_dict().items()})
+        return real(network, split, measure)
+
+    monkeypatch.setattr("nas.training.score", spy)
+    result = training.train(architecture, digits, TrainingConfig(epochs=5), 0, Hurdle(RUNGS))
+    assert isinstance(result, training.Evaluation)
+    assert len(seen) == 3
+    network = Network(architecture)
+    for state, value in zip(seen, (*result.curve, result.quality.value), strict=True):
+        network.load_state_dict(state)
+        assert real(network, digits.validation, ERROR) == value
+    assert not all(torch.equal(seen[0][name], seen[1][name]) for name in seen[0])
+
+
+def test_a_training_that_does_not_pass_ends_at_the_first_rung(
+    architecture: Architecture, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+    step = torch.optim.AdamW.step
+
+    def counted(self: Any, *arguments: Any, **named: Any) -> Any:
+        nonlocal steps
+        steps += 1
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted)
+    result = training.train(architecture, digits, TrainingConfig(epochs=5), 0, tall_hurdle())
+    assert isinstance(result, training.Stopped)
+    assert steps == -(-len(digits.train) // 64)  # Of one epoch in batches of 64.
+    assert result.decision.step == 1
+    assert result.curve == (result.decision.quality,)
+    assert result.decision.dominated_by == "c11"
+    state = torch.get_rng_state()
+    training.train(architecture, digits, TrainingConfig(epochs=5), 0, tall_hurdle())
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_test_split_changes_nothing(architecture: Architecture, digits: ImageDataset) -> None:
