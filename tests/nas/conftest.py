@@ -361,8 +361,6 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> TrainingStub:
 
     monkeypatch.setattr("hw_profiles.measurement.time_networks", visits)
     monkeypatch.setattr("hw_profiles.measurement._visit_networks", gauged)
-    # A few hundred draws are enough to have seen all that is left of a space of this size.
-    monkeypatch.setattr("nas.search.GIVE_UP_DRAWS", 500, raising=False)
     return stand_in
 
 
