@@ -1,0 +1,16 @@
+"""The documents show what the stored results say."""
+
+from pathlib import Path
+
+from benchmarks.search_results import Results
+from benchmarks.search_tables import tables
+
+ROOT = Path(__file__).parents[2]
+STORED = ("search_rivals.json", "search_cost_aware.json")
+
+
+def test_the_table_of_samplers_is_that_of_the_stored_results() -> None:
+    paths = [ROOT / "benchmarks" / "results" / name for name in STORED]
+    short = tables(Results.load(*paths)).split("\n\n")[0]
+    assert short.count("\n") == 5  # A head, a rule and four problems.
+    assert short in (ROOT / "docs" / "design.md").read_text()
