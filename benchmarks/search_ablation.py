@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import nas.cost_aware
 import nas.quality_model
 from benchmarks.search_optuna import cost_aware
-from benchmarks.search_rivals import BATCH, INITIAL, Archive, Floats, Ints, Search
+from benchmarks.search_rivals import BATCH, INITIAL, Archive, Floats, Ints, Search, random_batch
 from nas.candidate_pool import children
 from nas.cost_aware import CostAwareSearch
 from nas.problem import Codes, Problem
@@ -176,11 +176,7 @@ class _RandomStart:
             if len(codes):
                 self.unseen.leave_out(codes)
             return codes
-        rows: list[Ints] = []
-        while len(rows) < BATCH and (row := self.unseen.random()) is not None:
-            self.unseen.leave_out(row[None, :])
-            rows.append(row)
-        return np.stack(rows) if rows else self.archive.codes[:0]
+        return random_batch(self.unseen)
 
     def tell(self, codes: Ints, quality: Floats) -> None:
         self.archive.add(codes, quality)

@@ -14,7 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.search_rivals import BATCH, INITIAL, Archive, Floats, Ints, mutants, sizes
+from benchmarks.search_rivals import (
+    BATCH,
+    INITIAL,
+    Archive,
+    Floats,
+    Ints,
+    mutants,
+    random_batch,
+    sizes,
+)
 from nas.errors import ExperimentError
 from nas.problem import Problem
 from nas.unseen import Unseen
@@ -64,11 +73,7 @@ class NoisyImprovement:
             batch = choices[self._chosen(choices)]
             self.unseen.leave_out(batch)
             return batch
-        rows: list[Ints] = []
-        while len(rows) < BATCH and (row := self.unseen.random()) is not None:
-            self.unseen.leave_out(row[None, :])
-            rows.append(row)
-        return np.stack(rows) if rows else self.archive.codes[:0]
+        return random_batch(self.unseen)
 
     def tell(self, codes: Ints, quality: Floats) -> None:
         """Remembers the objectives."""

@@ -26,6 +26,7 @@ __all__ = [
     "Search",
     "mutants",
     "population",
+    "random_batch",
     "sizes",
 ]
 
@@ -50,6 +51,15 @@ class Search(Protocol):
 
     def tell(self, codes: Ints, quality: Floats) -> None:
         """The quality ``[n]`` of what was asked for, minimised."""
+
+
+def random_batch(unseen: Unseen) -> Ints:
+    """Random candidates that are new, and seen from now on: at most a batch ``[n, parameters]``."""
+    rows: list[Ints] = []
+    while len(rows) < BATCH and (row := unseen.random()) is not None:
+        unseen.leave_out(row[None, :])
+        rows.append(row)
+    return np.stack(rows) if rows else np.empty((0, len(unseen.problem.parameters)), dtype=np.int64)
 
 
 def sizes(problem: Problem) -> Ints:

@@ -178,7 +178,7 @@ class CostAwareSearch:
             self._model, self._typical = QualityModel(typical, max(self.initial, FEWEST)), typical
         model = self._model.fit(known, quality)
         seen = _Population(codes, costs, Belief(model.scaled(quality), np.zeros(len(quality))))
-        population = self._population(seen, model)
+        population = self._population(model)
         worst = float(np.median(model.predict(self._typical).mean))
         box = _box(seen.joined(population), worst)
         population = self._evolved(population, seen, box, model)
@@ -210,7 +210,7 @@ class CostAwareSearch:
             chosen = np.concatenate([chosen, self._pool.codes[self._pool.draw(n - len(chosen))]])
         return chosen
 
-    def _population(self, seen: _Population, model: QualityModel) -> _Population:
+    def _population(self, model: QualityModel) -> _Population:
         """Candidates of the pool, and what was hopeful the last time."""
         rows = self._pool.draw(DRAWN)
         drawn = _Population(

@@ -46,6 +46,7 @@ from predictors.device_tables import families_of
 from search_spaces import (
     Architecture,
     ConvHead,
+    MBConvSpace,
     SearchSpace,
     TrainingSetup,
     UnionSpace,
@@ -232,6 +233,21 @@ def tiny_pricer(finished: Finished, tiny_space: UnionSpace) -> Pricer:
     run = RunFolder.open(finished.folder)
     devices = devices_of_run(run.experiment(), run.profiles(), tiny_space, counts)
     return Pricer(counts, TrainingSetup(64, "adamw"), devices)
+
+
+@pytest.fixture(scope="session")
+def vast_space() -> UnionSpace:
+    """Ten stages, each of three widths, two kernels and two expansions: 12^10 networks."""
+    member = MBConvSpace(
+        stem_width=(4,),
+        strides=(1,) * 10,
+        width=(4, 8, 12),
+        depth=(1,),
+        kernel_size=(3, 5),
+        expansion=(1, 2),
+        squeeze=(False,),
+    )
+    return UnionSpace([member])
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from nas.cli import main
 from nas.indicators import Indicator
 from nas.pricer import Pricer
 from nas.progress import Reporter
-from search_spaces import CountTable, MBConvSpace, TrainingSetup, UnionSpace
+from search_spaces import CountTable, TrainingSetup, UnionSpace
 
 
 def every_code(space: UnionSpace) -> np.ndarray:
@@ -75,19 +75,11 @@ def test_without_budgets_nothing_is_said(
     assert budget_table(tiny_space, tiny_pricer, {}, 0).share == 1.0
 
 
-def test_the_smallest_value_of_a_large_space_is_found(tiny_pricer: Pricer) -> None:
-    # 12^10 networks, of which one is the smallest; 20,000 random draws do not hit it.
-    member = MBConvSpace(
-        stem_width=(4,),
-        strides=(1,) * 10,
-        width=(4, 8, 12),
-        depth=(1,),
-        kernel_size=(3, 5),
-        expansion=(1, 2),
-        squeeze=(False,),
-    )
-    space = UnionSpace([member])
-    pricer = Pricer(tiny_pricer.counts, TrainingSetup(), {})
+def test_the_smallest_value_of_a_large_space_is_found(
+    vast_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    # One network is the smallest; 20,000 random draws do not hit it.
+    space, pricer = vast_space, Pricer(tiny_pricer.counts, TrainingSetup(), {})
     least = np.zeros((1, len(space.parameters)), dtype=np.int64)
     smallest = float(pricer.price_codes(space, least)["macs"][0])
     (row,) = budget_table(space, pricer, {"macs": 2 * smallest}, seed=0).rows

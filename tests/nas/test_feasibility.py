@@ -116,20 +116,11 @@ def test_budgets_that_only_together_are_impossible(
         assert f"{name} <= " in str(caught.value)
 
 
-def test_a_corner_too_rare_to_be_drawn_is_found_by_mutation(tiny_pricer: Pricer) -> None:
-    # Ten stages, each with three widths, two kernels and two expansions: 12^10 networks. Only the
-    # least in every choice meets the budget, which 20,000 random draws do not hit.
-    member = MBConvSpace(
-        stem_width=(4,),
-        strides=(1,) * 10,
-        width=(4, 8, 12),
-        depth=(1,),
-        kernel_size=(3, 5),
-        expansion=(1, 2),
-        squeeze=(False,),
-    )
-    space = UnionSpace([member])
-    pricer = Pricer(tiny_pricer.counts, TrainingSetup(), {})
+def test_a_corner_too_rare_to_be_drawn_is_found_by_mutation(
+    vast_space: UnionSpace, tiny_pricer: Pricer
+) -> None:
+    # Only the least in every choice meets the budget, which 20,000 random draws do not hit.
+    space, pricer = vast_space, Pricer(tiny_pricer.counts, TrainingSetup(), {})
     least = np.zeros((1, len(space.parameters)), dtype=np.int64)
     budgets = {"macs": float(pricer.price_codes(space, least)["macs"][0])}
     pool = feasible_pool(space, pricer, budgets, seed=0)
