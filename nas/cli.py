@@ -26,6 +26,11 @@ PICK = "WHAT[,NAME<=VALUE...]"
 PICKS = """knee, all, representative, least:NAME, most:NAME (of what is maximised) or an id, of the
 members that keep to the limits after it, such as 'least:quality,macs<=1e6'"""
 
+COMPARE = """Compare one cost objective with many. Of an experiment: searches that each follow one
+indicator against one that follows all, on the same space, evaluations and seeds, and null arms. Of
+a table of models: what each single cost would recommend, how two costs rank models (Kendall's tau),
+who is on which front, which pairs of models flip, and who wins at equal cost."""
+
 IMPORTS = "import_commands"
 IMPORT = """Make a profile of measurements that others published: a table with a row for each
 architecture, columns that describe it, and its measured latency. A regression is fitted to the
@@ -41,6 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "search" and (options.experiment is None) == (options.table is None):
         parser.error("search takes either EXPERIMENT.toml, or --table FILE in its place")
+    if options.command == "compare" and (options.experiment is None) == (options.table is None):
+        parser.error("compare takes either EXPERIMENT.toml, or --table FILE in its place")
     typed = sys.argv[1:] if arguments is None else arguments
     options.line = shlex.join(["hwnas", *map(str, typed)])
     from nas.errors import exit_status
@@ -169,6 +176,15 @@ def _parser() -> argparse.ArgumentParser:
     footprint.add_argument("--price", type=float, metavar="USD", help="of a chip for an hour")
     _json(footprint)
 
+    _compare(
+        command(
+            "compare",
+            "Compare one cost objective with many: searches, or a table of models.",
+            "compare",
+            module="compare_commands",
+        )
+    )
+
     export = command("export", "Write members of a run's set as verified ONNX.", "export")
     export.add_argument("run", metavar="RUN")
     export.add_argument(
@@ -257,9 +273,115 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--table", metavar="FILE", help="every row of a table instead")
     _json(predict)
 
+    report = command(
+        "report",
+        "Write what a run found as one self-contained HTML file.",
+        "report",
+        module="report_commands",
+    )
+    report.description += (
+        " It has quality against every indicator, the set with every value and its interval, where "
+        "indicators disagree, what all of it holds for, and what the search took; it asks no other "
+        "machine for anything. A run is the folder of a search or of a comparison."
+    )
+    report.add_argument("run", metavar="RUN")
+    report.add_argument("--out", metavar="FILE.html", help="default: RUN/report.html")
+    report.add_argument("--svg", metavar="DIR", help="write each figure as an SVG file too")
+
     doctor = command("doctor", "Say what here would spoil a measurement or a search.", "doctor")
     _json(doctor)
     return parser
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.description = COMPARE
+    parser.add_argument("experiment", metavar="EXPERIMENT.toml", nargs="?")
+    parser.add_argument(
+        "--match",
+        metavar="A,B",
+        help="the best model of each family at equal cost: by each of these indicators, and by all",
+    )
+    parser.add_argument(
+        "--at",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="what a cost is to be equal to (default: quartiles of what all families reach); may "
+        "be repeated",
+    )
+    parser.add_argument(
+        "--slack",
+        type=float,
+        default=0.25,
+        metavar="SHARE",
+        help="how far better than that a cost may be to count as equal (default: 0.25)",
+    )
+    _json(parser)
+    searches = parser.add_argument_group("searches of an experiment")
+    searches.add_argument(
+        "--arms", metavar="A,B,all", help="indicators that steer one search each, null arms, or all"
+    )
+    searches.add_argument("--seeds", type=int, metavar="N", help="searches of each arm")
+    searches.add_argument(
+        "--trials", type=int, metavar="N", help="distinct candidates that each search evaluates"
+    )
+    searches.add_argument(
+        "--out", metavar="DIR", help="folder of the comparison (default: runs/NAME-compare)"
+    )
+    searches.add_argument("--resume", action="store_true", help="go on with the one in --out")
+    searches.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="A.B=C",
+        help="override a key of the experiment; may be repeated",
+    )
+    table = parser.add_argument_group("a table of models")
+    table.add_argument("--table", metavar="FILE", help="CSV, gzipped or not, or NPZ")
+    table.add_argument("--quality", metavar="COLUMN[:max]", help="how good a model is")
+    table.add_argument("--costs", metavar="A,B:max,C", help="columns; :max where more is better")
+    table.add_argument(
+        "--name", metavar="P,Q", help="what models are called (default: model, name, id, or row)"
+    )
+    table.add_argument("--family", metavar="COLUMN", help="which family each model is of")
+    table.add_argument(
+        "--strata", metavar="P,Q", help="columns that tell apart what is not to be mixed"
+    )
+    table.add_argument(
+        "--error",
+        action="append",
+        default=[],
+        metavar="COLUMN=SIZE",
+        help="measurement error, within which two models tie: 5%% of the smaller, or 0.1 in the "
+        "column's unit; may be repeated",
+    )
+    table.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only rows with this value; may be repeated, also for several values of a column",
+    )
+    table.add_argument(
+        "--derive",
+        action="append",
+        default=[],
+        metavar="NEW=COLUMN~PATTERN",
+        help="a new column: what a regular expression finds in another one, or the name of the "
+        "group that matched, (?P<name>...); may be repeated",
+    )
+    table.add_argument(
+        "--unique",
+        metavar="P,Q",
+        help="of rows that are equal in these only the best is kept; "
+        "name strata too, or one loses rows to another",
+    )
+    table.add_argument(
+        "--complete",
+        action="store_true",
+        help="only rows with a value in every column (default: each pair of columns uses what it "
+        "has)",
+    )
 
 
 def _import(parser: argparse.ArgumentParser) -> None:

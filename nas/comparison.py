@@ -7,17 +7,19 @@ other objectives. What was found is kept whole, so that every score can be made 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.columns import QUALITY
+from nas.dominance import nondominated
 from nas.indicators import Indicator
 from search_spaces import CorruptFileError
 
-__all__ = ["Arm", "ArmRun", "Comparison", "Model"]
+__all__ = ["Arm", "ArmRun", "Comparison", "Model", "own_front", "seen_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,6 +236,33 @@ class Comparison:
             )
         except (AttributeError, LookupError, TypeError, ValueError) as error:
             raise CorruptFileError(f"{where} is not a comparison: {error!r}.") from error
+
+
+def seen_by(arm: Arm, names: Sequence[str]) -> tuple[str, ...]:
+    """Indicators that the user of an arm knows.
+
+    Its objectives; of an arm without any: none if it searches the quality alone, else all, as
+    random search shows and a scalar weighs all of them.
+    """
+    if arm.objectives:
+        return arm.objectives
+    return () if arm.name == QUALITY else tuple(names)
+
+
+def own_front(
+    arm: Arm, names: Sequence[str], told_loss: NDArray[np.float64], costs: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Positions of an arm's set: what no other beats in what it was told and what it has seen.
+
+    Args:
+        arm: The arm.
+        names: Every indicator.
+        told_loss: What it was told of each model, less is better: ``[n]``.
+        costs: Of each, what is maximised negated: ``[n, indicators]``.
+    """
+    seen = [names.index(name) for name in seen_by(arm, names)]
+    points = np.column_stack([told_loss, costs[:, seen]])
+    return np.flatnonzero(nondominated(points))
 
 
 def _table(rows: list[list[float]], width: int) -> NDArray[np.float64]:

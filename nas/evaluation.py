@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Protocol
 
 from nas.datasets import DATASETS
 from nas.errors import QualityError
-from nas.interrupts import ignoring_interrupts
 from nas.splits import Dataset
+from nas.worker_pool import worker_pool
 from search_spaces import Architecture
 
 if TYPE_CHECKING:
@@ -61,35 +54,14 @@ def evaluator(experiment: Experiment, dataset: Dataset) -> Iterator[Evaluate]:
         with _one_thread():
             yield in_turn
         return
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_start_worker, initargs=(experiment,)
-    )
-    with ignoring_interrupts():  # Workers inherit it: Ctrl-C is the search's to answer.
-        for _ in range(workers):
-            pool.submit(_nothing)
 
     def in_parallel(
         architectures: Sequence[Architecture], hurdles: Sequence[Hurdle] | None = None
     ) -> Iterator[Evaluation | Stopped | Failure]:
-        try:
-            yield from pool.map(_train_in_worker, _paired(architectures, hurdles))
-        except BrokenProcessPool as error:
-            raise RuntimeError(
-                "A worker process died, perhaps for want of memory. Go on with --resume, and with "
-                "fewer `search.workers`. A script must start a search under "
-                '`if __name__ == "__main__":`.'
-            ) from error
+        yield from pool.map(_train_in_worker, _paired(architectures, hurdles))
 
-    try:
+    with worker_pool(workers, _start_worker, experiment) as pool:
         yield in_parallel
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
-    pool.shutdown()
 
 
 @contextmanager
@@ -109,25 +81,11 @@ _worker: list[tuple[Experiment, Dataset]] = []
 
 
 def _start_worker(experiment: Experiment) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     import torch
 
     torch.set_num_threads(1)
     experiment.space_classes()  # A block of the user's own can only be read once it is known.
     _worker.append((experiment, experiment.load_dataset()))
-
-
-def _end_with_parent() -> None:
-    """Ends this worker when the search is gone, however it went."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-
-def _nothing() -> None:
-    """Makes a worker start."""
 
 
 def _paired(

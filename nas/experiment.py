@@ -9,11 +9,22 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from nas.arms import ALL, NULL_ARMS, check_arms, compared_indicators
 from nas.budget_units import canonical_budgets
+from nas.compare_config import CompareConfig
 from nas.config import Config, Real, Whole, check_known, explained, placed, read_config
 from nas.datasets import DATASETS, FROM_FILES
 from nas.errors import ExperimentError
-from nas.indicators import LOCAL, check_name, check_place, indicator, split_name
+from nas.indicators import (
+    INDICATORS,
+    LOCAL,
+    check_name,
+    check_place,
+    indicator,
+    indicator_names,
+    split_name,
+    split_place,
+)
 from nas.measurement import MeasurementConfig
 from nas.sampler_names import SAMPLER_NAMES
 from nas.space_classes import absolute_path, absolute_reference, load_space_class
@@ -108,6 +119,7 @@ class Experiment(Config):
         profiles: Further places of which the Pareto set has every indicator: ``"PROFILE"`` or
             ``"PROFILE:SETTING"``.
         measurement: How the tables of this machine are made.
+        compare: What `hwnas compare` compares.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -119,6 +131,7 @@ class Experiment(Config):
     budgets: dict[str, Real] = Field(default={})
     profiles: tuple[str, ...] = ()
     measurement: MeasurementConfig = MeasurementConfig()
+    compare: CompareConfig = CompareConfig()
 
     @classmethod
     def load(
@@ -177,6 +190,12 @@ class Experiment(Config):
                 raise ExperimentError(f"{where}: `search.stopping`: {error}") from error
         for name in experiment.search.objectives:
             with placed(f"{where}: `search.objectives`"):
+                check_name(name, profiles)
+        for name in experiment.compare.arms:
+            with placed(f"{where}: `compare.arms`"):
+                _check_arm(name, profiles)
+        for name in experiment.compare.indicators:
+            with placed(f"{where}: `compare.indicators`"):
                 check_name(name, profiles)
         with placed(f"{where}: `budgets`"):
             budgets = canonical_budgets(experiment.budgets)
@@ -259,6 +278,12 @@ class Experiment(Config):
         return tuple(dict.fromkeys((*self.search.objectives, *self.budgets)))
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """The indicators of a comparison, each once."""
+        asked = self.compare
+        return compared_indicators(asked.arms, self.search.objectives, asked.indicators)
+
+    @property
     def places(self) -> tuple[str, ...]:
         """This machine and every other place whose indicators are priced."""
         named = (split_name(name)[1] for name in self.steering)
@@ -274,6 +299,16 @@ class Experiment(Config):
         import tomli_w
 
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def _check_arm(name: str, profiles: Mapping[str, Path] | None) -> None:
+    """Refuses what is neither an indicator nor another arm of a comparison."""
+    if name in (ALL, *NULL_ARMS):
+        return
+    base, place = split_name(name)
+    if base not in INDICATORS or INDICATORS[base].needs_profile != bool(place):
+        check_arms([name], indicator_names(split_place(place)[0] or LOCAL))
+    check_name(name, profiles)
 
 
 def _make_absolute(data: Mapping[str, Any], folder: Path) -> None:

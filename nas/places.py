@@ -143,6 +143,7 @@ def devices_of_run(
     profiles: Mapping[str, HardwareProfile],
     networks: SearchSpace | Architecture,
     counts: CountTable,
+    places: Sequence[str] | None = None,
 ) -> dict[str, ProfilePricer]:
     """What a run's candidates were priced with, from its own copies.
 
@@ -151,9 +152,10 @@ def devices_of_run(
         profiles: The run's copies.
         networks: What will be priced.
         counts: Counts of blocks.
+        places: Where; in all of the experiment's places when absent.
     """
     families, devices = families_of(networks), {}
-    for place in experiment.places:
+    for place in experiment.places if places is None else places:
         name, setting = split_place(place)
         if name == LOCAL:
             setting = setting or experiment.measurement.setting_name

@@ -22,7 +22,13 @@ from search_spaces import CorruptFileError, UnionSpace, UnknownNameError
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-__all__ = ["complete_trials", "evaluated_candidates", "nothing_feasible", "pareto_under"]
+__all__ = [
+    "complete_trials",
+    "evaluated_candidates",
+    "nothing_feasible",
+    "pareto_under",
+    "run_candidates",
+]
 
 NEAREST = 3
 
@@ -47,10 +53,7 @@ def pareto_under(
     """
     experiment, before = run.experiment(), run.read_pareto()
     dataset = experiment.load_dataset()
-    space = experiment.space(dataset)
-    counts = count_space(space, store, report)
-    devices = devices_of_run(experiment, run.profiles(), space, counts)
-    pricer = Pricer(counts, experiment.training_setup, devices)
+    space, pricer = _priced_space(run, dataset, store, report)
     for name in budgets:
         if name not in pricer.names:
             raise UnknownNameError("indicator of the run", name, pricer.names)
@@ -71,6 +74,35 @@ def pareto_under(
         for m in found.members
     )
     return replace(found, members=members)
+
+
+def run_candidates(
+    run: RunFolder, dataset: Dataset, store: Store, report: Reporter
+) -> list[Candidate]:
+    """The distinct candidates that a run trained, under its own budgets; the run is not changed.
+
+    Args:
+        run: Of an experiment.
+        dataset: What the candidates learned.
+        store: Where counts are kept.
+        report: Where progress is written.
+
+    Raises:
+        CorruptFileError: The study or a table cannot be read.
+    """
+    space, pricer = _priced_space(run, dataset, store, report)
+    return evaluated_candidates(run, space, dataset, pricer, run.experiment().budgets)
+
+
+def _priced_space(
+    run: RunFolder, dataset: Dataset, store: Store, report: Reporter
+) -> tuple[UnionSpace, Pricer]:
+    """The space of a run, and what prices it with the run's own copies of tables."""
+    experiment = run.experiment()
+    space = experiment.space(dataset)
+    counts = count_space(space, store, report)
+    devices = devices_of_run(experiment, run.profiles(), space, counts)
+    return space, Pricer(counts, experiment.training_setup, devices)
 
 
 def evaluated_candidates(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from nas.run_folder import RunFolder
 from search_spaces import SearchSpace
 
 __all__ = [
+    "LENGTH",
     "check_same_code",
     "check_same_device",
     "check_same_experiment",
@@ -22,13 +24,27 @@ __all__ = [
     "code_changed",
 ]
 
+LENGTH = ("search.trials", "search.workers", "compare")
+"""What of an experiment may change when a search is gone on with."""
 
-def check_same_experiment(kept: Config, given: Config, folder: Path) -> None:
-    """Raises ExperimentError unless a resumed experiment is the kept one, but for its length."""
+
+def check_same_experiment(
+    kept: Config, given: Config, folder: Path, may_differ: Sequence[str] = LENGTH
+) -> None:
+    """Raises ExperimentError unless a resumed experiment is the kept one, but for its length.
+
+    Args:
+        kept: The one that is gone on with.
+        given: The one that is asked for.
+        folder: Where it is kept.
+        may_differ: Sections, or keys as ``"section.key"``, that may be others.
+    """
     before, now = (experiment.model_dump(mode="json") for experiment in (kept, given))
-    for values in (before, now):
-        values["search"] |= {"trials": None, "workers": None}
-    differing = _differing(before, now)
+    differing = [
+        key
+        for key in _differing(before, now)
+        if not any(f"{key}.".startswith(f"{name}.") for name in may_differ)
+    ]
     if differing:
         raise ExperimentError(
             f"The run in {folder} was started with another experiment: `"

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from numpy.typing import NDArray
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RunFolder"]
 
-FORMAT = "hwnas run 2"
 TABLE = "table"
 """Folder of the file of configurations."""
 PACKAGES = ("hwnas", "torch", "onnx", "onnxruntime", "optuna", "numpy", "scikit-learn", "moocore")
@@ -54,6 +53,8 @@ class RunFolder:
         path: The folder.
     """
 
+    format: ClassVar[str] = "hwnas run 2"
+    command: ClassVar[str] = "search"
     path: Path
 
     @property
@@ -135,7 +136,7 @@ class RunFolder:
         experiment: Experiment | TableExperiment,
         priced: Iterable[tuple[HardwareProfile, Sequence[BlockTable]]],
         device: Device,
-    ) -> RunFolder:
+    ) -> Self:
         """Starts a run in a new folder.
 
         Args:
@@ -164,7 +165,7 @@ class RunFolder:
             except PackageNotFoundError:
                 versions[name] = "not installed"
         manifest = {
-            "format": FORMAT,
+            "format": cls.format,
             "created": _now(),
             "versions": versions,
             "device": device.to_json(),
@@ -174,7 +175,7 @@ class RunFolder:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> RunFolder:
+    def open(cls, path: Path) -> Self:
         """Opens a run and checks every file against its checksum.
 
         Raises:
@@ -185,8 +186,12 @@ class RunFolder:
         if not run.manifest.is_file():
             raise FileNotFoundError(f"There is no run in {path}: it has no {run.manifest.name}.")
         manifest = read_json(run.manifest)
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise CorruptFileError(f"{run.manifest} is not the manifest of a run ({FORMAT}).")
+        if not isinstance(manifest, dict) or manifest.get("format") != cls.format:
+            found = manifest.get("format") if isinstance(manifest, dict) else None
+            raise CorruptFileError(
+                f"{run.manifest} is not the manifest of a run ({cls.format}); its format is "
+                f"{found!r}."
+            )
         given = manifest.pop("sha256", None)
         if sha256_of(canonical_json(manifest)) != given:
             raise CorruptFileError(
@@ -238,7 +243,7 @@ class RunFolder:
     def resume_line(self) -> str:
         """The command that goes on with the run."""
         return shlex.join(
-            ["hwnas", "search", str(self.config), "--out", str(self.path), "--resume"]
+            ["hwnas", self.command, str(self.config), "--out", str(self.path), "--resume"]
         )
 
     def openings(self) -> int:
@@ -335,6 +340,11 @@ class RunFolder:
         with self.events.open("a") as file:
             file.write(line + "\n")
 
+    def results(self) -> list[Path]:
+        """Files that have a checksum once the run has ended, where they are there."""
+        weights = sorted((self.path / "checkpoints").glob("*.safetensors"))
+        return [self.study, self.pareto, self.events, *weights]
+
     def _write_config(self, experiment: Experiment | TableExperiment) -> None:
         """Writes the experiment; that of a table names the run's own copy of the file."""
         if isinstance(experiment, TableExperiment):
@@ -346,11 +356,7 @@ class RunFolder:
     def _write_manifest(self, manifest: dict[str, Any], state: str) -> None:
         # While a run is running only what never changes has a checksum, so that one that was
         # killed can be gone on with.
-        if state == "running":
-            files = [self.config]
-        else:
-            files = [self.config, self.study, self.pareto, self.events]
-            files += sorted((self.path / "checkpoints").glob("*.safetensors"))
+        files = [self.config] if state == "running" else [self.config, *self.results()]
         files += sorted((self.path / "profiles").glob("*/*.json"))
         files += sorted((self.path / TABLE).glob("*"))
         checksums = {

@@ -13,31 +13,22 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hw_profiles import BlockTable, local_device
 from hw_profiles.store import Store
-from nas.budget_table import report_budgets
 from nas.candidates import Candidate, violations
 from nas.early_stopping import CURVE, DECISION, EXPECTED
 from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
 from nas.experiment import Experiment
-from nas.feasibility import feasible_pool
-from nas.fitting import check_fit
 from nas.indicators import indicator
 from nas.interrupts import uninterrupted
 from nas.members import front_certificate, known_tests, measure_members, score_members
 from nas.pareto import ParetoSet, pareto_set
-from nas.places import check_local_names, devices_of_run, other_devices, ready_local_devices
+from nas.preparation import prepare, space_of
 from nas.pricer import Pricer
-from nas.pricing import count_space, report_others
 from nas.problem_sampler import ProblemSampler
 from nas.progress import Bar, Reporter
 from nas.quality import Quality
-from nas.redundancy import RedundantGroup, leading, redundant_of_space, report_redundant
-from nas.resuming import (
-    check_same_code,
-    check_same_device,
-    check_same_experiment,
-    check_study,
-)
+from nas.redundancy import RedundantGroup, leading
+from nas.resuming import check_same_experiment, check_study
 from nas.run_folder import RunFolder
 from nas.sampler_names import COST_AWARE
 from nas.samplers import make_sampler
@@ -107,63 +98,25 @@ def run_experiment(
     """
     store, report = store or Store(), report or Reporter()
     dataset = dataset or experiment.load_dataset()
-    space = experiment.space(dataset)
-    report.line(
-        f"Space {space.name}: {space.size:,} architectures of {len(space.blocks):,} distinct "
-        f"blocks. Counts are at fp32 and batch 1; training at batch "
-        f"{experiment.training.batch_size} with {experiment.training.optimizer}."
-    )
-    report.remarks(space.blocks)
-    if resume:
-        run = RunFolder.open(folder)
+    space = space_of(experiment, dataset, report)
+    run = RunFolder.open(folder) if resume else None
+    if run is not None:
         check_same_experiment(run.experiment(), experiment, folder)
-        table = run.latency_table()
-        check_same_device(table, experiment)
-        check_same_code(table, space)
         check_study(run)
-        counts = count_space(space, store, report)
-        devices = devices_of_run(experiment, run.profiles(), space, counts)
-        limits = experiment.budgets  # Reported when the run was begun.
-        run.start(experiment)
     else:
         RunFolder.check_free(folder)
-        run = None
-        try:
-            counts = count_space(space, store, report)
-            check_fit(space, dataset, counts, experiment.seed)
-            # What needs no table of this machine can be refused before one is measured.
-            devices = other_devices(experiment, space, counts, store)
-            check_local_names(experiment, space, store)
-            for place, device in devices.items():
-                report_others(place, device.tables, report)
-            known = Pricer(counts, experiment.training_setup, devices)
-            limits = {k: v for k, v in experiment.budgets.items() if k in known.names}
-            report_budgets(space, known, limits, experiment.seed, report)
-            feasible_pool(space, known, limits, experiment.seed)
-            own, table = ready_local_devices(experiment, space, counts, store, report)
-            devices = {place: (own | devices)[place] for place in experiment.places}
-        except KeyboardInterrupt as interrupt:
-            go_on = f"Go on with:\n{again}" if again else "Give the same command again."
-            raise InterruptedSearch(
-                "Stopped before any candidate was trained; what was timed so far is kept. " + go_on
-            ) from interrupt
-    pricer = Pricer(counts, experiment.training_setup, devices)
-    pricer.require(experiment.steering)
-    redundant = redundant_of_space(space, pricer, experiment.seed)
-    report_redundant(redundant, report)
-    if set(experiment.budgets) != set(limits):
-        report_budgets(space, pricer, experiment.budgets, experiment.seed, report)
-    if experiment.budgets:
-        pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
-        report.line(f"Budgets: {pool.share:.1%} of random architectures meet all of them.")
+    ready = prepare(experiment, space, dataset, store, report, run=run, again=again)
+    assert ready.table is not None  # This machine is one of the places of every search.
+    if run is not None:
+        run.start(experiment)
+    pricer, redundant = ready.pricer, ready.redundant
     steering = leading(experiment.search.objectives, redundant)
     problem = SpaceProblem(space, pricer, steering, experiment.budgets)
     if experiment.search.sampler == COST_AWARE and steering != experiment.search.objectives:
         report.line(f"The sampler goes by the quality and {', '.join(steering)}.")
-    priced = [(device.profile, device.tables) for device in devices.values()]
-    run = run or RunFolder.create(folder, experiment, priced, local_device())
+    run = run or RunFolder.create(folder, experiment, ready.priced, local_device())
     search = Search(experiment, run, space, dataset, pricer, problem, report, redundant=redundant)
-    return search.run(table)
+    return search.run(ready.table)
 
 
 def free_folder(name: str, parent: Path = Path("runs")) -> Path:

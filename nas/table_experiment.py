@@ -10,9 +10,11 @@ from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
 
+from nas.arms import check_arms
 from nas.budget_units import column_budgets
 from nas.cell_features import Cell
 from nas.columns import QUALITY
+from nas.compare_config import TableCompareConfig
 from nas.config import Config, Real, Whole, check_known, explained, override, placed, read_config
 from nas.errors import ExperimentError
 from nas.indicators import Indicator
@@ -102,6 +104,7 @@ class TableExperiment(Config):
         search: How they are proposed.
         budgets: Limit of a cost: the most of what is minimised, the least of what is maximised. A
             file may name another unit than the column's, which is converted.
+        compare: What `hwnas compare` compares.
     """
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
@@ -109,6 +112,7 @@ class TableExperiment(Config):
     table: TableConfig
     search: TableSearchConfig = TableSearchConfig()
     budgets: dict[str, Real] = Field(default={})
+    compare: TableCompareConfig = TableCompareConfig()
 
     @classmethod
     def load(cls, path: Path, overrides: Sequence[str] = ()) -> TableExperiment:
@@ -153,6 +157,14 @@ class TableExperiment(Config):
         for name in experiment.search.objectives:
             with placed(f"{where}: `search.objectives`"):
                 check_known("cost", name, tuple(costs))
+        if experiment.compare.arms:
+            with placed(f"{where}: `compare.arms`"):
+                check_arms(experiment.compare.arms, tuple(costs))
+        family = experiment.compare.family
+        if family is not None:
+            worded = [text.removesuffix(":text") for text in experiment.table.config]
+            with placed(f"{where}: `compare.family`"):
+                check_known("column of the configuration", family, worded)
         with placed(f"{where}: `budgets`"):
             budgets = column_budgets(experiment.budgets, costs)
         for name, limit in budgets.items():

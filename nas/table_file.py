@@ -96,7 +96,7 @@ class TableFile:
                     f"{', '.join(found[:SHOWN])}{more}; correct `where`."
                 )
             kept = left
-        return self._of(kept)
+        return self.take(kept)
 
     def complete(self, names: Sequence[str], quantities: Sequence[str] = ()) -> TableFile:
         """The rows with a value in each of some columns, which of quantities is a finite number.
@@ -121,18 +121,24 @@ class TableFile:
                 + "`, `".join(dict.fromkeys([*names, *quantities]))
                 + "`; name other columns."
             )
-        return self._of(kept)
+        return self.take(kept)
 
-    def numbers(self, name: str) -> NDArray[np.float64]:
+    def numbers(self, name: str, gaps: bool = False) -> NDArray[np.float64]:
         """The finite numbers of a column: ``[rows]``.
+
+        Args:
+            name: Of the column.
+            gaps: Whether a value may be missing, which is NaN then.
 
         Raises:
             UnknownNameError: There is no such column.
             ExperimentError: A cell is none; the message names row and column.
         """
         cells = self.column(name)
-        numbers = [_number(cell) for cell in cells]
+        numbers = [math.nan if gaps and _missing(cell) else _number(cell) for cell in cells]
         for row, number in enumerate(numbers):
+            if gaps and _missing(cells[row]):
+                continue
             if number is None or not math.isfinite(number):
                 cell = cells[row]
                 what = "there is no value" if _spelled(cell) == "" else f"{cell!r} is no number"
@@ -140,6 +146,21 @@ class TableFile:
                     what = f"{cell!r} is no finite number"
                 raise self._wrong(name, row, f"{what}; correct it or leave the row out.")
         return np.array(numbers, dtype=np.float64)
+
+    def take(self, kept: Sequence[int]) -> TableFile:
+        """The same of some rows, by position."""
+        columns = {name: [cells[i] for i in kept] for name, cells in self.columns.items()}
+        return TableFile(self.path, columns, [self.rows[i] for i in kept])
+
+    def joined(self, name: str, cells: Sequence[Any]) -> TableFile:
+        """The same with one more column.
+
+        Raises:
+            ExperimentError: There is one of that name.
+        """
+        if name in self.columns:
+            raise ExperimentError(f"{self.path} has a column `{name}` already; name another.")
+        return TableFile(self.path, {**self.columns, name: cells}, self.rows)
 
     def choices(self, name: str, text: bool = False) -> NDArray[Any]:
         """A column of the configuration: numbers if all cells are, else words or truth values.
@@ -214,10 +235,6 @@ class TableFile:
 
     def _wrong(self, name: str, row: int, what: str) -> ExperimentError:
         return ExperimentError(f"{self.path}, row {self.rows[row]}, column `{name}`: {what}")
-
-    def _of(self, kept: Sequence[int]) -> TableFile:
-        columns = {name: [cells[i] for i in kept] for name, cells in self.columns.items()}
-        return TableFile(self.path, columns, [self.rows[i] for i in kept])
 
 
 def _read_csv(path: Path) -> TableFile:

@@ -6,7 +6,7 @@ trial in a database takes tens of milliseconds, and is added to the run's own at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from nas.problem_sampler import ProblemSampler
 from nas.progress import Bar, Reporter
 from nas.recomputation import complete_trials, nothing_feasible
 from nas.redundancy import RedundantGroup, leading, redundant_groups, report_redundant
-from nas.resuming import check_same_experiment
+from nas.resuming import LENGTH, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.sampler_names import COST_AWARE
 from nas.samplers import make_sampler
@@ -34,7 +34,16 @@ from nas.table_candidate import TableCandidate, column_indicators, table_candida
 from nas.table_experiment import TableExperiment
 from nas.table_problem import TableProblem
 
-__all__ = ["TableOutcome", "run_table", "search_table", "table_pareto_under"]
+__all__ = [
+    "TableOutcome",
+    "check_same_table",
+    "redundant_of_table",
+    "report_size",
+    "run_table",
+    "search_table",
+    "table_pareto_under",
+    "table_within",
+]
 
 COMPARED = 10_000
 """Configurations that redundant costs are found by, of tables with more at random."""
@@ -86,16 +95,16 @@ def run_table(
     run = None
     if resume:
         run = RunFolder.open(folder)
-        _check_same(run, experiment)
+        check_same_table(run, experiment)
     else:
         RunFolder.check_free(folder)
     table = experiment.read()
     everything = experiment.problem(table)
-    _report_size(everything, len(table.rows), report)
-    redundant = _redundant(everything, experiment.seed)
+    report_size(everything, len(table.rows), report)
+    redundant = redundant_of_table(everything, experiment.seed)
     if run is None:
         report_redundant(redundant, report, "the configurations")
-    problem = _within(everything, experiment, report, said=run is not None)
+    problem = table_within(everything, experiment, report, said=run is not None)
     steering = leading(experiment.objectives, redundant)
     if experiment.search.sampler == COST_AWARE and steering != tuple(everything.costs):
         report.line(f"The sampler goes by the quality and {', '.join(steering)}.")
@@ -157,13 +166,30 @@ def table_pareto_under(run: RunFolder, budgets: Mapping[str, float]) -> ParetoSe
         CorruptFileError: The study cannot be read.
     """
     experiment, before = run.table_experiment(), run.read_table_pareto()
-    problem = experiment.problem(experiment.read())
     limits = {**experiment.budgets, **budgets}
-    codes = _codes_of(problem, complete_trials(run, experiment.name))
-    candidates = table_candidates(problem, codes, limits)
+    candidates = evaluated_configurations(run, limits)
     if not any(candidate.feasible for candidate in candidates):
         raise nothing_feasible(candidates, limits, f"{len(candidates)} evaluated configurations")
     return _pareto_set(candidates, experiment, before.redundant)
+
+
+def evaluated_configurations(
+    run: RunFolder, budgets: Mapping[str, float] | None = None
+) -> list[TableCandidate]:
+    """The distinct configurations that a run evaluated, in order; the run is not changed.
+
+    Args:
+        run: Of a table.
+        budgets: By cost; those of the run when absent.
+
+    Raises:
+        CorruptFileError: The study cannot be read.
+    """
+    experiment = run.table_experiment()
+    problem = experiment.problem(experiment.read())
+    codes = _codes_of(problem, complete_trials(run, experiment.name))
+    limits = experiment.budgets if budgets is None else budgets
+    return list({c.id: c for c in table_candidates(problem, codes, limits)}.values())
 
 
 class _Search:
@@ -313,8 +339,10 @@ def _codes_of(problem: TableProblem, trials: list[Trial] | list[FrozenTrial]) ->
     return np.array(rows, dtype=np.int64).reshape(len(rows), len(problem.parameters))
 
 
-def _check_same(run: RunFolder, given: TableExperiment) -> None:
-    """Raises ExperimentError unless a resumed experiment is the kept one, but for its length."""
+def check_same_table(
+    run: RunFolder, given: TableExperiment, may_differ: Sequence[str] = LENGTH
+) -> None:
+    """The same as :func:`nas.resuming.check_same_experiment`, of a run that keeps its table."""
     kept = run.table_experiment()
     own, other = Path(kept.table.file), Path(given.table.file)
     if not other.is_file():
@@ -325,10 +353,11 @@ def _check_same(run: RunFolder, given: TableExperiment) -> None:
             f"Resume it with {run.config}, or start a new --out."
         )
     table = given.table.model_copy(update={"file": kept.table.file})
-    check_same_experiment(kept, given.model_copy(update={"table": table}), run.path)
+    check_same_experiment(kept, given.model_copy(update={"table": table}), run.path, may_differ)
 
 
-def _report_size(problem: TableProblem, rows: int, report: Reporter) -> None:
+def report_size(problem: TableProblem, rows: int, report: Reporter) -> None:
+    """Says how many configurations there are in so many rows."""
     line = f"Table: {rows:,} rows, {problem.size:,} configurations of "
     columns = len(problem.parameters)
     line += f"{columns} columns" if columns > 1 else "one column"
@@ -337,7 +366,8 @@ def _report_size(problem: TableProblem, rows: int, report: Reporter) -> None:
     report.line(f"{line}.")
 
 
-def _redundant(problem: TableProblem, seed: int) -> tuple[RedundantGroup, ...]:
+def redundant_of_table(problem: TableProblem, seed: int) -> tuple[RedundantGroup, ...]:
+    """Costs that order the configurations alike."""
     codes = problem.candidates
     if len(codes) > COMPARED:
         codes = codes[np.random.default_rng(seed).permutation(len(codes))[:COMPARED]]
@@ -346,7 +376,7 @@ def _redundant(problem: TableProblem, seed: int) -> tuple[RedundantGroup, ...]:
     return redundant_groups(values, [name for name in values if name in problem.maximize])
 
 
-def _within(
+def table_within(
     problem: TableProblem, experiment: TableExperiment, report: Reporter, said: bool
 ) -> TableProblem:
     """The configurations that keep to the budgets; says what each budget leaves, once."""

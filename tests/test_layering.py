@@ -21,6 +21,7 @@ HEAVY = (
     "onnxruntime",
     "openvino",
     "optuna",
+    "plotly",
     "pynvml",
     "scipy",
     "sklearn",

@@ -27,6 +27,7 @@ COMMANDS = [
     ["search"],
     ["pareto"],
     ["cost"],
+    ["compare"],
     ["export"],
     ["footprint"],
     ["profile"],
@@ -35,6 +36,7 @@ COMMANDS = [
     ["profile", "show"],
     ["profile", "validate"],
     ["doctor"],
+    ["report"],
 ]
 HEAVY = (
     "torch", "optuna", "sklearn", "scipy", "numpy", "onnx", "onnxruntime", "pydantic", "rich",
