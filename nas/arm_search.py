@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from nas.arena import Arena, stored_values
 from nas.arms import RANDOM, WEIGHTED_PRODUCT
-from nas.columns import QUALITY
 from nas.comparison import Arm, own_front
 from nas.cost_aware import CostAwareSearch
 from nas.problem import Codes, Problem
@@ -134,31 +133,6 @@ class _RandomDraws:
         return np.array(rows, dtype=np.int64).reshape(len(rows), self._width)
 
 
-class _OneByOne:
-    """A search without costs, asked for one candidate after the other.
-
-    At once it would choose among the front of what it believes, which is a single candidate there.
-    """
-
-    def __init__(self, search: CostAwareSearch) -> None:
-        self._search = search
-
-    def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
-        self._search.tell(codes, quality)
-
-    def leave_out(self, codes: Codes) -> None:
-        self._search.leave_out(codes)
-
-    def ask(self, n: int) -> NDArray[np.int64]:
-        asked = self._search.ask(1)
-        while 0 < len(asked) < n:
-            more = self._search.ask(1, asked)
-            if not len(more):
-                break
-            asked = np.concatenate([asked, more])
-        return asked
-
-
 def first_design(problem: Problem, plan: Plan, seed: int) -> NDArray[np.int64]:
     """What every arm of a seed begins with, spread over all costs: ``[n, parameters]``."""
     search = CostAwareSearch(copy.copy(problem), seed=seed, initial=plan.initial)
@@ -228,8 +202,7 @@ def _proposer(arm: Arm, seed: int, problem: Problem, plan: Plan, initial: int) -
     steered = SteeredProblem(problem, arm.objectives)
     if plan.sampler != COST_AWARE:
         return StockSearch(plan.sampler, steered, seed, plan.evaluations, plan.batch)
-    search = CostAwareSearch(steered, seed=seed, initial=initial)
-    return _OneByOne(search) if arm.name in (QUALITY, WEIGHTED_PRODUCT) else search
+    return CostAwareSearch(steered, seed=seed, initial=initial)
 
 
 def _loss(

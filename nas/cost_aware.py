@@ -26,8 +26,9 @@ DRAWN = 8_000
 """Candidates of the pool whose quality is predicted for one proposal, drawn anew each time."""
 BRED, GENERATIONS = 3_000, 4
 """Children of the best so far, and how often they breed again."""
-KEPT = 3_000
-"""Candidates that may be on the next front, of which there are so many at most."""
+LEAST, KEPT = 20, 3_000
+"""Candidates that may be on the next front: at least so many, with others of the best quality that
+may be, and at most."""
 SCREEN_POINTS, POINTS = 512, 1_536
 """Costs that the improvement is summed over: to see which candidates matter, and to choose."""
 SCREENED = 2_000
@@ -257,6 +258,8 @@ class CostAwareSearch:
         likely = np.column_stack([population.belief.mean, population.costs])
         perhaps = np.column_stack([population.optimistic, population.costs])
         rows = np.flatnonzero(_nondominated(likely) | _nondominated(perhaps))
+        if len(rows) < LEAST:  # Without costs a front is a single candidate, and batches are more.
+            rows = np.union1d(rows, np.argsort(population.optimistic)[:LEAST])
         return population.some(self._rng.permutation(rows)[:KEPT])
 
     def _sample(

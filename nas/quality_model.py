@@ -175,10 +175,14 @@ def _telling(features: Array) -> NDArray[np.bool_]:
 
 
 def _prior(inputs: int) -> Prior:
-    """Slopes and bends of standardised inputs, of which there are so many."""
+    """Slopes and bends of standardised inputs, of which there are so many.
+
+    Lengths grow with the root of the number of inputs, as distances do (Hvarfner, Hellsten & Nardi,
+    ICML 2024), so that how much is believed to be known does not depend on how many there are.
+    """
     return Prior(
         linear=(0.1, 1.0),
         amplitude=(1.0, 1.0),
-        length=(float(np.sqrt(max(inputs, 1))), 1.0),
-        noise=(0.01, 1.0),
+        length=(2 * float(np.sqrt(max(inputs, 1))), 1.0),
+        noise=(0.01, 2.0),
     )
