@@ -121,7 +121,7 @@ class ExpertMlp(nn.Module):
         slot = expert * self.capacity + (place.clamp(max=self.capacity) - 1).to(torch.int64)
         y = y.reshape(experts * self.capacity, batch, width)
         y = y.gather(0, slot.expand(-1, -1, width))
-        taken = torch.le(place, self.capacity).to(torch.float32)
+        taken = torch.le(place, self.capacity).to(x.dtype)
         return self._sum_over_choices(y * (gate * taken)).transpose(0, 1)
 
     def _sum_over_choices(self, x: torch.Tensor) -> torch.Tensor:

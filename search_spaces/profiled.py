@@ -17,6 +17,13 @@ __all__ = ["PROFILED", "profiled_space"]
 
 _IMAGENET: dict[str, Any] = {"input_channels": 3, "resolution": 224, "classes": 1000}
 _SMALL: dict[str, Any] = {"input_channels": 3, "resolution": 96, "classes": 100}
+_DIGITS: dict[str, Any] = {
+    "input_channels": 1,
+    "resolution": 8,
+    "classes": 10,
+    "heads": (2,),
+    "mlp_ratio": (2,),
+}
 
 PROFILED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "vit_224": (
@@ -45,6 +52,29 @@ PROFILED: Mapping[str, tuple[str, Mapping[str, Any]]] = {
             "expansion": ((1,), (3, 6), (3, 6), (3, 6), (3, 6), (3, 6)),
             "squeeze": (False, True),
             "features": (1280,),
+        },
+    ),
+    "vit_8": (
+        "vit",
+        _DIGITS
+        | {
+            "patch_size": (2, 4, 8),
+            "depth": (1, 2, 3, 4, 6, 8, 12),
+            "width": (16, 24, 32, 48, 64, 96),
+        },
+    ),
+    "moe_8": (
+        "moe",
+        _DIGITS
+        | {
+            "patch_size": (2,),
+            "depth": (2, 3, 4, 6),
+            "width": (24, 32, 48),
+            "pool": ("mean",),
+            "experts": (2, 4, 8),
+            "active": (1, 2),
+            "capacity_factor": (1.0,),
+            "expert_every": (1, 2),
         },
     ),
     "vit_96": (

@@ -304,3 +304,15 @@ def test_blocks_that_cannot_be_built_are_refused(fields: tuple[Any, ...], messag
 def test_spaces_that_cannot_be_built_are_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MoESpace(**fields)
+
+
+@pytest.mark.parametrize("active", [1, 2])
+def test_half_precision_stays_half(active: int) -> None:
+    torch.manual_seed(0)
+    module, x = mlp(9, 4, active, 5), torch.randn(3, 9, 6)
+    whole = module(x)
+    half = module.to(torch.bfloat16)(x.to(torch.bfloat16))
+    assert half.dtype == torch.bfloat16
+    # Routing may differ where two experts are nearly as probable: most tokens agree.
+    agree = torch.isclose(half.float(), whole, atol=0.05).all(dim=-1)
+    assert agree.float().mean() > 0.8
