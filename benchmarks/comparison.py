@@ -1,6 +1,7 @@
 """One cost objective against many on published tables: what each arm loses under budgets.
 
 python -m benchmarks.comparison DATA --work FOLDER [--out FILE]
+python -m benchmarks.comparison --show FILE
 
 DATA is the folder of the published files. Each search is kept in the work folder as soon as it is
 over, and a run that was stopped goes on where it was. The result holds scores, not archives.
@@ -22,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.comparison_tables import case_tables
 from nas.compare_search import run_comparison
 from nas.comparison_rendering import print_comparison
 from nas.comparison_scores import score
@@ -136,14 +138,21 @@ def run(name: str, data: Path, work: Path, seeds: int, trials: int, workers: int
 def main() -> None:
     """Parses arguments, runs the cases and writes what they came to."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path, help="folder of the published files")
-    parser.add_argument("--work", type=Path, required=True, help="folder that searches are kept in")
+    parser.add_argument("data", type=Path, nargs="?", help="folder of the published files")
+    parser.add_argument("--work", type=Path, help="folder that searches are kept in")
+    parser.add_argument("--show", type=Path, help="print the tables of a kept result, and no more")
     parser.add_argument("--out", type=Path, help="file that scores are written to")
     parser.add_argument("--cases", default=",".join(CASES), help="of these, separated by commas")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--workers", type=int, default=1)
     given = parser.parse_args()
+    if given.show is not None:
+        for name, case in json.loads(given.show.read_text(encoding="utf-8")).items():
+            print(f"{name}. {case['note']}\n\n{case_tables(case)}\n")
+        return
+    if given.data is None or given.work is None:
+        parser.error("give the folder of the published files and --work, or --show FILE")
     results: dict[str, Any] = {}
     if given.out is not None and given.out.exists():
         results = json.loads(given.out.read_text(encoding="utf-8"))

@@ -249,7 +249,7 @@ def compare_experiment(options: Namespace) -> int:
     if options.json:
         found = Disagreement.of(models).to_json() | {
             "scores": scores.to_json(),
-            "matches": [match.to_json() for match in matches],
+            "match": [match.to_json() for match in matches],
         }
         print_json(found)
     else:
@@ -286,6 +286,11 @@ def _experiment(options: Namespace) -> Experiment | TableExperiment:
         overrides.append(f"compare.seeds={options.seeds}")
     if options.arms is not None:
         named = [name.strip() for name in options.arms.split(",") if name.strip()]
+        if not named:
+            raise ExperimentError(
+                f"`--arms` names no arm; got {options.arms!r}. Leave it out for the arms of the "
+                "experiment."
+            )
         overrides.append(f"compare.arms={json.dumps(named)}")
     if "table" in read_config(path, overrides):
         return TableExperiment.load(path, overrides)

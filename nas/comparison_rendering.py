@@ -9,11 +9,12 @@ import numpy as np
 from nas.budget_regret import SLACK
 from nas.comparison import Comparison
 from nas.comparison_scores import ComparisonScores
-from nas.headline import headline, percent
+from nas.headline import headline
 from nas.paired_tests import Estimate, PairedTest, median_estimate
 from nas.rendering import print_rows
 from nas.score_tests import PRIMARY
 from nas.set_scores import KINDS, Kind
+from nas.shares import percent
 
 __all__ = ["print_comparison"]
 

@@ -6,21 +6,25 @@ the correction; everything else is marked as an estimate.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 import numpy as np
 
 from nas.comparison import Comparison
 from nas.comparison_scores import ComparisonScores
-from nas.conclusions import FAMILY, Conclusion, is_single
-from nas.paired_tests import LEVEL, Estimate, PairedTest, least_p, median_estimate
+from nas.conclusion_text import conclusion_lines
+from nas.conclusions import is_single
+from nas.paired_tests import LEVEL, Estimate, least_p, median_estimate
+from nas.shares import percent, times
 
-__all__ = ["CLOSE", "headline", "percent", "span"]
+__all__ = ["CLOSE", "headline"]
 
 CLOSE = 0.05
 """Difference in share of the gain up to which an arm is within reach of the best one."""
 TOLD = 2
-"""Traits, and arms that miss most, that are told of."""
+"""Arms of one kind that are told of with their numbers; the tables have all."""
+LITTLE = 0.005
+"""An excess below which nothing is missed."""
 
 
 def headline(comparison: Comparison, scores: ComparisonScores) -> list[str]:
@@ -30,172 +34,101 @@ def headline(comparison: Comparison, scores: ComparisonScores) -> list[str]:
         comparison: What was found.
         scores: Of it.
     """
-    lines = [*_traits(scores), *_reversals(scores), *_primary(comparison, scores)]
-    return [*lines, *_misses(scores), *_power(scores)]
+    lines = [*conclusion_lines(scores), *_misses(comparison, scores)]
+    return [*lines, *_primary(scores), *_reversals(scores), *_power(scores)]
 
 
-def percent(share: float) -> str:
-    """A share where a person reads.
-
-    >>> percent(0.0123), percent(0.31), percent(float("inf"))
-    ('1.2 %', '31 %', 'out of reach')
-    """
-    if not np.isfinite(share):
-        return "out of reach" if share > 0 else "unknown"
-    return f"{100 * share:.1f} %" if abs(share) < 0.0995 else f"{100 * share:.0f} %"
-
-
-def span(estimate: Estimate, scale: float = 1.0) -> str:
-    """A share with its interval, which is told apart where it covers less than it should."""
-    low, high = percent(estimate.low / scale), percent(estimate.high / scale)
-    coverage = "" if estimate.coverage >= LEVEL else f", covers {estimate.coverage:.0%} only"
-    return f"{percent(estimate.value / scale)} ({low} to {high}{coverage})"
-
-
-def _traits(scores: ComparisonScores) -> list[str]:
-    """What the models taken have in common, where it is not what the right ones have."""
-    by_trait: dict[str, list[Conclusion]] = {}
-    for item in scores.conclusions:
-        by_trait.setdefault(item.trait, []).append(item)
-    if not by_trait:
+def _misses(comparison: Comparison, scores: ComparisonScores) -> list[str]:
+    """What the worst indicator of single arms, and of the reference, comes to at equal quality."""
+    worst = {}
+    for arm in scores.arms:
+        if is_single(arm) or arm.name == scores.reference:
+            columns = zip(scores.names, scores.of(arm.name).excess.T, strict=True)
+            estimates = {n: median_estimate(c) for n, c in columns if not np.isnan(c).any()}
+            if estimates:
+                name = max(estimates, key=lambda n: estimates[n].value)
+                worst[arm.name] = name, estimates[name]
+    reference = worst.pop(scores.reference or "", None)
+    if not worst:
         return []
-    shown = [
-        name
-        for name, items in by_trait.items()
-        if name == FAMILY or any(item.test.significant for item in items)
-    ]
-    shown.sort(key=lambda name: (name != FAMILY, min(i.test.p for i in by_trait[name])))
-    if not shown:
-        if least_p(scores.seeds) * len(scores.conclusions) <= 1 - LEVEL:
-            return [
-                "No trait of the models is shown to differ between those that a single indicator "
-                f"makes a user take and those that are right over all {len(scores.names)}."
-            ]
-        shown = sorted(by_trait, key=lambda name: min(i.test.p for i in by_trait[name]))
-    return [_trait_line(name, by_trait[name], scores) for name in shown[:TOLD]]
-
-
-def _trait_line(name: str, items: Sequence[Conclusion], scores: ComparisonScores) -> str:
+    more = {item.name for item in comparison.indicators if item.maximize}
     said: dict[str, list[str]] = {}
-    for arm in dict.fromkeys(item.arm for item in items):
-        of_arm = [item for item in items if item.arm == arm]
-        word, value = _told(of_arm, [item.picked for item in of_arm])
-        said.setdefault(word, []).append(f"{arm} {value}")
-    alone = "; ".join(f"{word}by {', '.join(told)}" for word, told in said.items())
-    first = [item for item in items if item.arm == items[0].arm]
-    best, share = _told(first, [item.right for item in first])
-    what = "the share of its picks" if items[0].value else "the mean over its picks"
-    line = (
-        f"{name.capitalize() if name == FAMILY else name}, judged by one indicator alone ({what}): "
-        f"{alone}. Right over budgets on all {len(scores.names)} indicators: {best}{share}"
-    )
-    firm = [arm for arm in _arms(items) if _firm(items, arm)]
-    if not firm:
-        return f"{line}; that these differ is not shown ({_least([i.test for i in items])})."
-    opposite = {item.arm for item in items if item.opposite and item.test.significant}
-    most = f"; most of the picks are of another kind for {', '.join(sorted(opposite))}"
-    return (
-        f"{line}; the difference is shown for {', '.join(firm)} "
-        f"({_least([i.test for i in items])}){most if opposite else ''}."
-    )
+    for name in sorted(worst, key=lambda name: -worst[name][1].value)[:TOLD]:
+        said.setdefault(_missed(*worst[name], more), []).append(name)
+    told = [f"a search on {' or '.join(arms)} alone {what}" for what, arms in said.items()]
+    if reference is not None:
+        told.append(f"`{scores.reference}` at its worst {_missed(*reference, more)}")
+    return [f"Estimates at equal quality: {'; '.join(told)}."]
 
 
-def _arms(items: Sequence[Conclusion]) -> list[str]:
-    """The arms of some conclusions, each once."""
-    return list(dict.fromkeys(item.arm for item in items))
+def _missed(name: str, excess: Estimate, more: Container[str]) -> str:
+    """What a front takes of an indicator, or has of one of which more is better."""
+    if not np.isfinite(excess.value):
+        return "does not reach most of the qualities"
+    low, high = times(excess.low), times(excess.high)
+    if excess.value < LITTLE:
+        return f"takes no more of any indicator than the best known ({low} to {high} times)"
+    if name in more:
+        value, high, low = (percent(1 / (1 + e)) for e in (excess.value, excess.low, excess.high))
+        return f"has {value} of the {name} of the best known ({low} to {high})"
+    return f"takes {times(excess.value)} times the {name} of the best known ({low} to {high})"
 
 
-def _firm(items: Sequence[Conclusion], arm: str) -> bool:
-    return any(item.test.significant for item in items if item.arm == arm)
-
-
-def _told(items: Sequence[Conclusion], estimates: Sequence[Estimate]) -> tuple[str, str]:
-    """The word of the largest share with that share, or no word and the number."""
-    if not items[0].value:
-        return "", f"{estimates[0].value:.3g}"
-    shares = [(e.value, item.value) for item, e in zip(items, estimates, strict=True)]
-    if items[0].other:
-        shares.append((1 - shares[0][0], items[0].other))
-    share, word = max(shares)
-    return f"{word} ", percent(share)
-
-
-def _reversals(scores: ComparisonScores) -> list[str]:
-    """Single-cost arms that look better by their own indicator, and are worse by all."""
-    if scores.reference is None or not scores.gain:
-        return []
-    firm: list[str] = []
-    likely: list[str] = []
-    reference = scores.of(scores.reference)
-    for own in scores.own:
-        primary = scores.test(own.arm)
-        if primary is None or not own.difference.value < 0 < primary.difference.value:
-            continue
-        arm = next(item for item in scores.arms if item.name == own.arm)
-        place = scores.names.index(arm.objectives[0])
-        item = scores.of(own.arm)
-        alone, others = (
-            percent(float(np.median(found.alone[:, place])) / scores.gain)
-            for found in (item, reference)
-        )
-        whole, of_all = (
-            percent(found.estimate("regret").value / scores.gain) for found in (item, reference)
-        )
-        text = (
-            f"{own.arm} (loses {alone}, {scores.reference} {others}; "
-            f"over all indicators {whole} against {of_all})"
-        )
-        (firm if own.significant and primary.significant else likely).append(text)
-    lines = []
-    if firm:
-        lines.append(
-            "Judged by budgets on their own indicator alone, these searches are better than "
-            f"`{scores.reference}`, and over budgets on all indicators they are worse: "
-            f"{', '.join(firm)}."
-        )
-    if likely:
-        lines.append(
-            "As estimates, not shown by both tests: by budgets on their own indicator alone these "
-            f"searches look better than `{scores.reference}`, over budgets on all indicators "
-            f"worse: {', '.join(likely)}."
-        )
-    return lines
-
-
-def _primary(comparison: Comparison, scores: ComparisonScores) -> list[str]:
+def _primary(scores: ComparisonScores) -> list[str]:
     if not scores.gain:
         return ["No model known beats the median of the first design, so nothing was to be gained."]
     regrets = {arm.name: scores.of(arm.name).estimate("regret") for arm in scores.arms}
     best = min(regrets, key=lambda name: regrets[name].value)
-    gain = f"what a search can gain ({scores.gain:.3g} in {comparison.quality})"
-    lost = f"loses {span(regrets[best], scores.gain)} of {gain}"
-    asked = f"Over {scores.budgets:,} budgets on all {len(scores.names)} indicators"
-    if scores.reference is None:
-        return [f"{asked} {best} {lost}, the least of all arms; without `all`, nothing is tested."]
-    if best == scores.reference:
-        lines = [f"{asked} `{best}` {lost}, the least of all arms."]
+    reference, called = scores.reference, f"`{best}`" if best == scores.reference else best
+    line = (
+        f"Over {scores.budgets:,} budgets on all {len(scores.names)} indicators {called} loses "
+        f"least: {_span(regrets[best], scores.gain)} of what a search can gain"
+    )
+    if reference is None:
+        lines = [f"{line}. Without `all`, nothing is tested."]
+    elif best == reference:
+        lines = [f"{line}."]
     else:
-        behind = (regrets[scores.reference].value - regrets[best].value) / scores.gain
+        behind = (regrets[reference].value - regrets[best].value) / scores.gain
         near = f"{'' if behind <= CLOSE else 'not '}within {100 * CLOSE:g} points of that"
         lines = [
-            f"{asked} {best} {lost}, the least of all arms; `{scores.reference}` "
-            f"{span(regrets[scores.reference], scores.gain)}, {near}."
+            f"{line}; `{reference}` loses {_span(regrets[reference], scores.gain)}, {near}.",
         ]
+    shown = _differences(scores)
+    if shown:
+        lines[0] = f"{lines[0]} {shown}"
     capped = {name: scores.of(name).estimate("regret_capped").value for name in regrets}
     first = min(capped, key=lambda name: capped[name])
     if first != best:
         lines.append(
             "This order hangs on answers that lose more than none would: with the regret capped at "
-            f"the gain {first} loses least, {percent(capped[first] / scores.gain)} "
-            f"({best} {percent(capped[best] / scores.gain)}), which is not tested."
+            f"the gain {first} loses least, {percent(capped[first] / scores.gain)}, and {best} "
+            f"{percent(capped[best] / scores.gain)}, which is not tested."
         )
-    groups = (
-        (f"Shown to lose more than `{scores.reference}`", _by(scores, 1)),
-        ("shown to lose less", _by(scores, -1)),
-        ("no difference shown", _by(scores, 0)),
-    )
-    told = "; ".join(f"{what}: {', '.join(names)}" for what, names in groups if names)
-    return [*lines, f"{told[0].upper()}{told[1:]}."] if told else lines
+    return lines
+
+
+def _span(estimate: Estimate, scale: float) -> str:
+    """A share with its interval."""
+    low, high = percent(estimate.low / scale), percent(estimate.high / scale)
+    return f"{percent(estimate.value / scale)} ({low} to {high})"
+
+
+def _differences(scores: ComparisonScores) -> str:
+    """Which arms are shown to differ from the reference, and how many are not."""
+    if not scores.primary:
+        return ""
+    more, less, rest = (_by(scores, sign) for sign in (1, -1, 0))
+    if not more and not less:
+        return f"No other arm is shown to differ from `{scores.reference}`."
+    said = []
+    if more:
+        said.append(f"Shown to lose more than `{scores.reference}`: {', '.join(more)}.")
+    if less:
+        said.append(f"Shown to lose less than `{scores.reference}`: {', '.join(less)}.")
+    if rest:
+        said.append(f"No difference is shown for {', '.join(rest)}.")
+    return " ".join(said)
 
 
 def _by(scores: ComparisonScores, sign: int) -> list[str]:
@@ -211,47 +144,69 @@ def _signed(share: float) -> str:
     return f"{'+' if share > 0 else ''}{percent(share)}"
 
 
-def _misses(scores: ComparisonScores) -> list[str]:
-    """By how much single arms, and the reference, miss their worst indicator at equal quality."""
-    worst = {}
-    for arm in scores.arms:
-        if is_single(arm) or arm.name == scores.reference:
-            columns = zip(scores.names, scores.of(arm.name).excess.T, strict=True)
-            estimates = {n: median_estimate(c) for n, c in columns if not np.isnan(c).any()}
-            if estimates:
-                name = max(estimates, key=lambda n: estimates[n].value)
-                worst[arm.name] = name, estimates[name]
-    reference = worst.pop(scores.reference or "", None)
-    if not worst:
+def _reversals(scores: ComparisonScores) -> list[str]:
+    """Single-cost arms that look better by their own indicator, and are worse by all."""
+    if scores.reference is None or not scores.gain:
         return []
-    furthest = sorted(worst, key=lambda arm: -worst[arm][1].value)[:TOLD]
-    told = [f"{arm} misses the best {worst[arm][0]} by {span(worst[arm][1])}" for arm in furthest]
-    if reference is not None:
-        told.append(f"`{scores.reference}` at most {reference[0]}, by {span(reference[1])}")
-    return [f"At equal quality (estimates): {'; '.join(told)}."]
-
-
-def _power(scores: ComparisonScores) -> list[str]:
+    firm: list[tuple[float, str]] = []
+    likely: list[tuple[float, str]] = []
+    for own in scores.own:
+        primary = scores.test(own.arm)
+        if primary is None or not own.difference.value < 0 < primary.difference.value:
+            continue
+        arm = next(item for item in scores.arms if item.name == own.arm)
+        place = scores.names.index(arm.objectives[0])
+        sets = scores.of(own.arm), scores.of(scores.reference)
+        alone = [float(np.median(item.alone[:, place])) / scores.gain for item in sets]
+        whole = [item.estimate("regret").value / scores.gain for item in sets]
+        if alone[0] >= alone[1] or whole[0] <= whole[1]:
+            continue  # The medians would contradict those of the differences by seed.
+        said = [" against ".join(map(percent, shares)) for shares in (alone, whole)]
+        group = firm if own.significant and primary.significant else likely
+        text = f"{own.arm} loses {', then '.join(said)}"
+        group.append((primary.difference.value, text))
+    by = f"`{scores.reference}` under budgets on that indicator alone"
     lines = []
-    reach = least_p(scores.seeds) * len(scores.primary)
-    if scores.primary and reach > 1 - LEVEL:
+    if firm:
         lines.append(
-            f"Nothing is claimed: with {_seeds(scores.seeds)} the smallest possible p of a test is "
-            f"{least_p(scores.seeds):.3g}, after the correction {min(1.0, reach):.3g}; take at "
-            f"least {scores.enough}."
+            f"A search on one indicator is better than {by}, and worse under budgets on all: "
+            f"{_most(firm)}."
         )
-    elif scores.seeds < scores.enough:
+    if likely:
         lines.append(
-            f"{_seeds(scores.seeds).capitalize()} find large differences only; {scores.enough} are "
-            "recommended."
+            f"A search on one indicator looks better than {by}, and worse under budgets on all: "
+            f"{_most(likely)}. These are estimates, not shown by both tests."
         )
     return lines
 
 
+def _most(told: Sequence[tuple[float, str]]) -> str:
+    """The one with the largest difference, and how many more there are."""
+    ranked = [text for _, text in sorted(told, key=lambda item: -item[0])]
+    more = [f"so do {len(ranked) - 1} more"] if len(ranked) > 1 else []
+    return "; ".join([*ranked[:1], *more])
+
+
+def _power(scores: ComparisonScores) -> list[str]:
+    """What the number of seeds allows to be said."""
+    reach = least_p(scores.seeds) * len(scores.primary)
+    coverage = median_estimate([0.0] * scores.seeds).coverage
+    short = f" Intervals cover {coverage:.0%} only." if coverage < LEVEL else ""
+    short = short if scores.seeds > 1 else " One seed gives no intervals."
+    if scores.primary and reach > 1 - LEVEL:
+        firm = any(item.test.significant for item in scores.conclusions)
+        return [
+            f"Nothing {'else ' * firm}is claimed: with {_seeds(scores.seeds)} the smallest "
+            f"possible p of a test is {least_p(scores.seeds):.3g}, after the correction "
+            f"{min(1.0, reach):.3g}; take at least {scores.enough}.{short}"
+        ]
+    if scores.seeds < scores.enough:
+        return [
+            f"{_seeds(scores.seeds).capitalize()} find large differences only; {scores.enough} are "
+            f"recommended.{short}"
+        ]
+    return []
+
+
 def _seeds(n: int) -> str:
     return "1 seed" if n == 1 else f"{n} seeds"
-
-
-def _least(tests: Sequence[PairedTest]) -> str:
-    p = min(test.adjusted_p for test in tests)
-    return f"least p {p:.2g} after Holm's correction"

@@ -111,7 +111,8 @@ class MatchRequest:
         strangers = set(self.levels) - set(self.indicators)
         if strangers:
             raise ExperimentError(
-                f"There is a level of {', '.join(sorted(strangers))}, which is not matched on."
+                f"There is a level of {', '.join(sorted(strangers))}, which is not matched on; "
+                "name it in `--match` as well, or leave the level out."
             )
         if not 0 < self.slack < 1:
             raise ExperimentError(

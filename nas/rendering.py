@@ -50,14 +50,19 @@ def _console(width: int) -> Console:
 
 
 def print_rows(headings: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Prints a table; every column but the first is aligned right."""
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    """Prints a table below its title; every column but the first is aligned right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for position, heading in enumerate(headings):
         table.add_column(heading, justify="left" if position == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
-    _console(max(sum(widths) + 3 * len(widths), len(title) + 1)).print(table)
+    console = _console(sum(widths) + 3 * len(widths))
+    with console.capture() as captured:
+        console.print(table)
+    # A title of its own table would wrap at the width of the columns.
+    _, *lines = captured.get().splitlines()
+    print(*([title] if title else []), *(line.rstrip() for line in lines), sep="\n")
 
 
 def _number(value: float) -> str:

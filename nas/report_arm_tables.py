@@ -9,11 +9,11 @@ import numpy as np
 
 from nas.comparison import Comparison
 from nas.comparison_scores import ComparisonScores
-from nas.headline import percent
 from nas.matching import Match
 from nas.paired_tests import Estimate, PairedTest, median_estimate
 from nas.report_document import Cell, Table, number
 from nas.set_scores import KINDS
+from nas.shares import percent
 
 __all__ = [
     "conclusion_table",

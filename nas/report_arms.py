@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from nas.comparison import Arm, ArmRun, Comparison
 from nas.comparison_scores import ComparisonScores
 from nas.dominance import nondominated
-from nas.headline import percent
 from nas.paired_tests import Estimate, median_estimate
 from nas.report_curves import axis_of
 from nas.report_figures import GREY, MARKERS, PALETTE, Axis, Figure, Panel, Series, staircase
 from nas.set_scores import KINDS
+from nas.shares import percent
 
 __all__ = ["excess_figure", "quality_figure", "regret_figure"]
 

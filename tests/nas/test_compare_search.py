@@ -410,7 +410,7 @@ class TestOnTheCommandLine:
         captured = capsys.readouterr()
         data = json.loads(captured.out)
         assert set(data["kendall"]) == {"macs", "weights", "accuracy"}
-        assert {"front_size", "flips", "redundant", "scores", "matches"} <= set(data)
+        assert {"front_size", "flips", "redundant", "scores", "match"} <= set(data)
         found = ComparisonFolder.open(out).read_comparison()
         assert [arm.name for arm in found.arms] == ["weights", "all"]
         assert found.seeds == (5, 6, 7)
@@ -431,6 +431,7 @@ class TestOnTheCommandLine:
         ("options", "status", "said"),
         [
             (["--arms", "speed"], 3, "Unknown arm 'speed'"),
+            (["--arms", " ,"], 2, "`--arms` names no arm; got ' ,'"),
             (["--resume"], 2, "`--resume` needs --out"),
             (["--seeds", "0"], 2, "compare.seeds"),
             (["--match", "speed"], 3, "Unknown indicator of the comparison 'speed'"),
@@ -459,7 +460,7 @@ class TestOnTheCommandLine:
     ) -> None:
         options = ["--match", "macs", "--set", "compare.family=depth", "--out", str(tmp_path / "o")]
         assert main(["compare", file, "--json", "--seeds", "1", *options]) == 0
-        matches = json.loads(capsys.readouterr().out)["matches"]
+        matches = json.loads(capsys.readouterr().out)["match"]
         assert {model["family"] for match in matches for model in match["models"]} <= set(
             "123456789"
         )

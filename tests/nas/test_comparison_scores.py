@@ -8,10 +8,12 @@ from nas.budget_regret import BudgetUsers
 from nas.comparison import Arm, ArmRun, Comparison, Model, own_front, seen_by
 from nas.comparison_rendering import print_comparison
 from nas.comparison_scores import ComparisonScores, finalists, score
-from nas.conclusions import traits
+from nas.conclusion_text import conclusion_lines
+from nas.conclusions import Conclusion, traits
 from nas.equal_charge import equal_runs
 from nas.headline import headline
 from nas.indicators import Indicator
+from nas.paired_tests import Estimate, PairedTest
 
 NAMES = ("params", "latency_s")
 
@@ -157,11 +159,83 @@ def test_families_that_a_single_indicator_prefers_are_told_first() -> None:
     assert {item.trait for item in scores.conclusions} == {"family"}
     assert by_arm["params"].picked.value > 0.9
     assert by_arm["latency_s"].picked.value < 0.1
-    first = headline(comparison, scores)[0]
-    assert first.startswith("Family, judged by one indicator alone")
-    assert "deep by params" in first
-    assert "wide by latency_s" in first
-    assert "the difference is shown for" in first
+    first, second = headline(comparison, scores)[:2]
+    alone = dict(part.split(" alone the models to take are ") if " alone " in part
+                 else part.split(", ") for part in first.rstrip(".").split("; "))  # fmt: skip
+    assert alone["by params"].startswith("mostly of family deep (")
+    assert alone["Judged by latency_s"].startswith("mostly of family wide (")
+    assert second.startswith("Right here, over budgets on all 2 indicators: models mostly of fam")
+    assert "The difference in family is shown for params, latency_s: p is " in second
+
+
+def _concluded(arm: str, picked: dict[str, float], p: float) -> list[Conclusion]:
+    right = {"width": 60.0, "depth": 2.0}
+    return [
+        Conclusion(
+            arm, trait, "", "", Estimate(value, 0, 99, 0.95), Estimate(right[trait], 0, 99, 0.95),
+            PairedTest(arm, "right", trait, Estimate(1, 0, 2, 0.95), p, p, 3),
+        )
+        for trait, value in picked.items()
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("p", "tested"), [
+    (0.3, "These are estimates: no difference is shown, p is 0.3 at the least after Holm's "
+          "correction."),
+    (0.01, "The difference in width is shown for a, c, b, d, e: p is 0.01 at the least after "
+           "Holm's correction."),
+])  # fmt: skip
+def test_indicators_of_one_conclusion_are_told_of_together(p: float, tested: str) -> None:
+    # From a, b is 2 and 5 % away; c is 50 % deeper than a; d and e are nearest to what is right.
+    items = [
+        *_concluded("a", {"width": 100, "depth": 2}, p),
+        *_concluded("c", {"width": 100, "depth": 4}, p),
+        *_concluded("b", {"width": 98, "depth": 1.9}, p),
+        *_concluded("d", {"width": 50, "depth": 2}, p),
+        *_concluded("e", {"width": 61, "depth": 2}, p),
+    ]
+    firm = [item for item in items if p > 0.05 or item.trait == "width"]
+    scores = replace(scored(searches(3)), conclusions=tuple(firm))
+    first, second = conclusion_lines(scores)
+    deep = p > 0.05
+    if deep:
+        assert first == (
+            "Judged by c alone the models to take are of mean width 100 and depth 4; "
+            "by a or b, of mean width 98 to 100 and depth 1.9 to 2; "
+            "by d or e, of mean width 50 to 61 and depth 2."
+        )
+    else:
+        assert first == (
+            "Judged by a or c or b alone the models to take are of mean width 98 to 100; "
+            "by d or e, of mean width 50 to 61."
+        )
+    right = "of mean width 60 and depth 2" if deep else "of mean width 60"
+    assert second == f"Right here, over budgets on all 2 indicators: models {right}. {tested}"
+
+
+@pytest.mark.parametrize(
+    ("excess", "maximize", "said"),
+    [
+        (1.25, False, "takes 2.25 times the latency_s of the best known (2.25 to 2.25)"),
+        (1.0, True, "has 50 % of the latency_s of the best known (50 % to 50 %)"),
+        (0.0, False, "takes no more of any indicator than the best known (1 to 1 times)"),
+        (np.inf, False, "does not reach most of the qualities"),
+    ],
+)
+def test_what_a_single_indicator_misses_is_told_in_its_direction(
+    excess: float, maximize: bool, said: str
+) -> None:
+    comparison = searches(3)
+    scores = scored(comparison)
+    flipped = tuple(replace(item, maximize=maximize) for item in comparison.indicators)
+    sets = tuple(
+        replace(item, excess=np.tile([0.0, excess], (3, 1))) if item.arm == "params" else item
+        for item in (replace(item, excess=np.zeros((3, 2))) for item in scores.sets)
+    )
+    lines = headline(replace(comparison, indicators=flipped), replace(scores, sets=sets))
+    told = next(line for line in lines if line.startswith("Estimates at equal quality"))
+    assert told.split(" alone ")[0].endswith("a search on params") or excess == 0
+    assert f"{said};" in told
 
 
 def test_conclusions_are_of_what_is_taken_under_budgets_on_the_one_indicator() -> None:
@@ -195,9 +269,10 @@ def test_five_seeds_claim_nothing() -> None:
     scores = scored(comparison)
     assert not any(test.significant for test in (*scores.primary, *scores.own, *scores.secondary))
     lines = headline(comparison, scores)
-    assert "is not shown" in lines[0]
+    assert "These are estimates: no difference is shown" in lines[1]
     assert any("smallest possible p of a test is 0.0625" in line for line in lines)
-    assert not any(line.startswith("Shown") for line in lines)
+    assert any("No other arm is shown to differ from `all`." in line for line in lines)
+    assert not any("hown to lose" in line for line in lines)
 
 
 def test_an_order_that_hangs_on_answers_worse_than_none_is_told() -> None:
@@ -224,12 +299,12 @@ def test_a_reversal_is_told_with_what_both_tests_say() -> None:
     comparison = searches(12)
     scores = scored(comparison)
     own = {test.arm: test for test in scores.own}
-    told = [line for line in headline(comparison, scores) if "on their own indicator" in line]
+    told = [line for line in headline(comparison, scores) if "on that indicator alone" in line]
     for name in ("params", "latency_s"):
         primary = scores.test(name)
         assert primary is not None
         reversed_ = own[name].difference.value < 0 < primary.difference.value
-        assert reversed_ == any(f"{name} (loses" in line for line in told)
+        assert reversed_ == any(f"{name} loses" in line for line in told)
 
 
 def test_without_all_only_estimates_are_given() -> None:
@@ -237,7 +312,7 @@ def test_without_all_only_estimates_are_given() -> None:
     scores = scored(comparison)
     assert scores.reference is None
     assert scores.primary == scores.secondary == scores.own == ()
-    assert any("without `all`, nothing is tested" in line for line in headline(comparison, scores))
+    assert any("Without `all`, nothing is tested" in line for line in headline(comparison, scores))
 
 
 def test_traits_are_families_or_what_labels_share() -> None:

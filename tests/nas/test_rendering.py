@@ -26,7 +26,7 @@ def test_rows_are_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture
     long = "x" * 300
     print_rows(["name", "value"], [["a", long], ["b", "[red]2"]], "Title [a]")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("Title")
+    assert lines[0] == "Title [a]"
     (row,) = (line for line in lines if long in line)
     assert row.split() == ["a", long]
     assert any("b" in line and "2" in line for line in lines)
@@ -56,6 +56,16 @@ def test_a_narrow_terminal_cuts_nothing(
     assert max(map(len, text.splitlines())) > columns
     for name in values:
         assert (INDICATORS[name].symbol if printed == "pareto" else name) in text
+
+
+def test_a_title_longer_than_its_table_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    title = "How often " + "very " * 30 + "long titles wrap"
+    print_rows(["a"], [["1"]], title)
+    print_rows(["a"], [["1"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == title
+    assert [line.strip() for line in lines[1:5]] == ["a", "─", "1", ""]
+    assert lines[5:] == lines[1:5]
 
 
 def test_no_rows(capsys: pytest.CaptureFixture[str]) -> None:

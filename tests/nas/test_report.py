@@ -239,6 +239,17 @@ class TestCommand:
         assert "There is no run in" in capsys.readouterr().err
         assert list(tmp_path.iterdir()) == []
 
+    def test_what_is_written_to_must_be_of_its_kind(
+        self, table_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "kept").write_text("kept")
+        assert main(["report", str(table_run), "--out", str(tmp_path)]) == 2
+        assert f"`--out` {tmp_path} is a folder; name a file in it." in capsys.readouterr().err
+        assert main(["report", str(table_run), "--svg", str(tmp_path / "kept")]) == 2
+        assert "is a file; name a folder" in capsys.readouterr().err
+        assert (tmp_path / "kept").read_text() == "kept"
+        assert not (table_run / "report.html").exists()
+
     def test_a_damaged_run_is_corrupt(
         self, table_run: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
