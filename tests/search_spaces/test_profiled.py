@@ -52,11 +52,11 @@ def test_networks_read_images_of_the_size_in_the_name(
     spaces: dict[str, SearchSpace], name: str
 ) -> None:
     resolution = int(name.rpartition("_")[2])
-    classes = {224: 1000, 96: 100}[resolution]
+    channels, classes = {224: (3, 1000), 96: (3, 100), 8: (1, 10)}[resolution]
     space = spaces[name]
     for row in space.random_codes(20, np.random.default_rng(0)):
         network = space.decode(row)
-        assert network.input_shapes == ((3, resolution, resolution),)
+        assert network.input_shapes == ((channels, resolution, resolution),)
         head = network.blocks[-1]
         assert head.classes == classes  # type: ignore[attr-defined]
 
