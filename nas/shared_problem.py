@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class SharedProblem:
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
-        self._known: dict[str, tuple[bytes, object]] = {}
+        self._known: dict[str, tuple[bytes, Any]] = {}
 
     def __copy__(self) -> SharedProblem:
         """One that draws on its own and remembers the same."""
@@ -87,4 +87,5 @@ class SharedProblem:
         if known is None or known[0] != digest:
             known = digest, ask(codes)
             self._known[what] = known
-        return known[1]  # type: ignore[return-value]
+        answer: Answer = known[1]
+        return answer

@@ -293,19 +293,6 @@ class TableProblem:
             raise NothingFeasibleError(f"No configuration of the table keeps to {limits}.")
         return result
 
-    def steered_by(self, costs: Sequence[str]) -> TableProblem:
-        """The same with only some of the costs; what the features say stays.
-
-        Raises:
-            UnknownNameError: One of them is no cost.
-        """
-        for name in costs:
-            if name not in self._costs:
-                raise UnknownNameError("cost", name, self._costs)
-        result = copy.copy(self)
-        result._costs = tuple(costs)
-        return result
-
     @property
     def parameters(self) -> Mapping[str, tuple[Choice, ...]]:
         """Choices of each column of the configuration, sorted."""

@@ -30,6 +30,7 @@ from nas.resuming import LENGTH, check_same_experiment
 from nas.run_folder import RunFolder
 from nas.sampler_names import COST_AWARE
 from nas.samplers import make_sampler
+from nas.steered_problem import SteeredProblem
 from nas.table_candidate import TableCandidate, column_indicators, table_candidates
 from nas.table_experiment import TableExperiment
 from nas.table_problem import TableProblem
@@ -210,7 +211,7 @@ class _Search:
         # How often the study was opened: a resumed sampler must not repeat its first draws.
         self.sampler = make_sampler(
             settings.sampler,
-            problem.steered_by(steering),
+            SteeredProblem(problem, steering),
             seed=experiment.seed + folder.openings(),
             trials=settings.trials,
             batch=settings.batch,

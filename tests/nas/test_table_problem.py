@@ -10,6 +10,7 @@ import pytest
 from nas.cell_features import Cell
 from nas.errors import ExperimentError, NothingFeasibleError, exit_status
 from nas.layer_features import LayerStack
+from nas.steered_problem import SteeredProblem
 from nas.table_file import TableFile
 from nas.table_problem import Column, TableProblem
 from search_spaces import UnknownNameError
@@ -278,13 +279,13 @@ def test_budgets_leave_candidates_out(write: Any) -> None:
 
 def test_some_costs_steer_while_the_features_stay(write: Any) -> None:
     problem = load(write(TEXT))
-    steered = problem.steered_by(["speed"])
+    steered = SteeredProblem(problem, ["speed"])
     assert steered.costs == ("speed",)
     assert steered.cost_values(problem.members).tolist() == [[-6], [-2], [-9]]
     assert np.array_equal(steered.features(problem.members), problem.features(problem.members))
-    assert problem.steered_by([]).cost_values(problem.members).shape == (3, 0)
+    assert SteeredProblem(problem, []).cost_values(problem.members).shape == (3, 0)
     with pytest.raises(UnknownNameError, match="Unknown cost 'accuracy'"):
-        problem.steered_by(["accuracy"])
+        SteeredProblem(problem, ["accuracy"])
 
 
 def test_what_was_measured_is_as_the_table_has_it(write: Any) -> None:
