@@ -1,10 +1,11 @@
-"""Candidates that a search chooses from: priced, with features, and never seen before."""
+"""Candidates that a search chooses from, with costs and features, and never seen before."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.lazy_rows import LazyRows
 from nas.listing import every_code
 from nas.problem import Codes, Problem
 
@@ -23,8 +24,8 @@ class CandidatePool:
 
     Attributes:
         codes: ``[n, parameters]``.
-        costs: ``[n, costs]``.
-        features: ``[n, features]``, in single precision.
+        costs: ``[n, costs]``, worked out for the rows that are asked for.
+        features: ``[n, features]``, likewise, in single precision.
         free: Which of them nobody took: ``[n]``.
 
     Args:
@@ -45,31 +46,32 @@ class CandidatePool:
 
     def _fill(self) -> None:
         """Puts others in the place of all that were taken, as far as there are any."""
-        rows: dict[bytes, NDArray[np.int64]] = {}
+        row_of: dict[bytes, int] = {}
+        parts = [np.empty((0, len(self.problem.parameters)), dtype=np.int64)]
         if self._listed is not None:
-            self._add_new(rows, self._rng.permutation(self._listed))
+            parts.append(self._add_new(row_of, self._rng.permutation(self._listed)))
         stale = 0
-        while self._listed is None and len(rows) < self._size and stale < STALE:
+        while self._listed is None and len(row_of) < self._size and stale < STALE:
             wanted = min(CHUNK, self._size)
-            added = self._add_new(rows, self.problem.random_codes(wanted, self._rng))
-            stale = stale + 1 if added < LITTLE * wanted else 0
-        keys = list(rows)[: self._size]
-        width = len(self.problem.parameters)
-        self.codes = np.array([rows[key] for key in keys], dtype=np.int64).reshape(-1, width)
-        self.costs = np.empty((0, len(self.problem.costs)))
-        self.features = np.empty((0, 0), dtype=np.float32)
-        if keys:
-            self.costs = self.problem.cost_values(self.codes)
-            self.features = self.problem.features(self.codes).astype(np.float32)
-        self.free = np.ones(len(keys), dtype=bool)
-        self._row_of = {key: row for row, key in enumerate(keys)}
+            parts.append(self._add_new(row_of, self.problem.random_codes(wanted, self._rng)))
+            stale = stale + 1 if len(parts[-1]) < LITTLE * wanted else 0
+        self.codes = codes = np.concatenate(parts)[: self._size]
+        self.costs = LazyRows(len(codes), lambda rows: self.problem.cost_values(codes[rows]))
+        self.features = LazyRows(
+            len(codes), lambda rows: self.problem.features(codes[rows]).astype(np.float32)
+        )
+        self.free = np.ones(len(codes), dtype=bool)
+        self._row_of = {key: row for key, row in row_of.items() if row < len(codes)}
 
-    def _add_new(self, rows: dict[bytes, NDArray[np.int64]], codes: Codes) -> int:
-        known, codes = len(rows), codes[self.problem.exist(codes)]
-        for key, row in zip(self.problem.keys(codes), codes, strict=True):
-            if key not in self._taken:
-                rows.setdefault(key, np.asarray(row, dtype=np.int64))
-        return len(rows) - known
+    def _add_new(self, row_of: dict[bytes, int], codes: Codes) -> NDArray[np.int64]:
+        """Those that exist, nobody took and have no row; they get the next ones."""
+        codes = codes[self.problem.exist(codes)]
+        added = []
+        for position, key in enumerate(self.problem.keys(codes)):
+            if key not in self._taken and key not in row_of:
+                row_of[key] = len(row_of)
+                added.append(position)
+        return codes[added].astype(np.int64, copy=False)
 
     def refill(self) -> bool:
         """Draws others once all are taken; whether any is free then."""
@@ -86,9 +88,7 @@ class CandidatePool:
 
     def new(self, codes: Codes) -> NDArray[np.int64]:
         """Of codes ``[n, parameters]`` those that exist and nobody took, each candidate once."""
-        rows: dict[bytes, NDArray[np.int64]] = {}
-        self._add_new(rows, np.unique(np.asarray(codes, dtype=np.int64), axis=0))
-        return np.array(list(rows.values()), dtype=np.int64).reshape(-1, codes.shape[1])
+        return self._add_new({}, np.unique(np.asarray(codes, dtype=np.int64), axis=0))
 
     def take(self, codes: Codes) -> None:
         """Never gives out these again, whether they are in it or not."""

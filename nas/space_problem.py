@@ -244,7 +244,8 @@ class _Encoding:
         ]
         types = list(dict.fromkeys(type(block) for block in space.blocks))
         of = [types.index(type(block)) for block in space.blocks]
-        self.type_of = np.array([*of, len(types)])  # The last entry is that of the empty slot.
+        # The last entry is that of the empty slot.
+        self.type_of = np.array([*of, len(types)], dtype=np.int16)
         self.types = len(types)
         self.weights = np.array(
             [
@@ -284,15 +285,17 @@ class _Encoding:
     def _blocks(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
         """Blocks of each type, and of all: ``[n, types + 1]``."""
         of = self.type_of[self.space.block_indices(codes)]
-        counts = np.stack([(of == kind).sum(axis=1) for kind in range(self.types)], axis=1)
+        kinds = range(self.types)
+        counts = np.stack([np.count_nonzero(of == kind, axis=1) for kind in kinds], axis=1)
         return np.concatenate([counts, counts.sum(axis=1, keepdims=True)], axis=1)
 
     def _effective(self, codes: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which parameters decide what stands in a slot: ``[n, parameters]``."""
-        result = np.zeros(codes.shape, dtype=bool)
+        by_parameter = np.ascontiguousarray(codes.T)
+        result = np.zeros(by_parameter.shape, dtype=bool)
         for columns, strides, effect in self.effects:
-            result[:, columns] |= effect[codes[:, columns] @ strides]
-        return result
+            result[columns] |= effect[:, strides @ by_parameter[columns]]
+        return np.ascontiguousarray(result.T)
 
 
 def _numbers(choices: tuple[Choice, ...]) -> NDArray[np.float64] | None:
@@ -310,8 +313,8 @@ def _numbers(choices: tuple[Choice, ...]) -> NDArray[np.float64] | None:
 def _effects(
     space: SearchSpace,
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]]:
-    """Of slots that read the same parameters: their columns, the stride of each, and by position
-    whether another choice of that one parameter puts something else there."""
+    """Of slots that read the same parameters: their columns, the stride of each, and for each, by
+    position, whether another choice of that one parameter puts something else there."""
     names = list(space.parameters)
     readers: dict[tuple[int, ...], list[int]] = {}
     for position, slot in enumerate(space.slots):
@@ -332,7 +335,7 @@ def _effects(
             (
                 np.array(columns, dtype=np.int64),
                 np.array(strides, dtype=np.int64),
-                effect.reshape(-1, len(sizes)),
+                np.ascontiguousarray(effect.reshape(-1, len(sizes)).T),
             )
         )
     return result

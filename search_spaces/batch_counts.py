@@ -208,6 +208,7 @@ class _Prepared:
 
     def _look_up(self, codes: Codes) -> dict[str, NDArray[np.int64]]:
         assert self.runs is not None
+        codes = np.asfortranarray(codes)  # Each parameter's codes are read by themselves.
         state, held, output = (np.zeros(len(codes), dtype=np.int64) for _ in range(3))
         most, peak = (np.full(len(codes), NOTHING) for _ in range(2))
         added = np.zeros((len(codes), self.runs[0][1].added.shape[1]), dtype=np.int64)

@@ -313,7 +313,7 @@ def _training_counts(small: tally.TrainingTally, large: tally.TrainingTally) -> 
 
 def _most_per_batch(small: Sequence[int], large: Sequence[int]) -> MostPerBatch:
     """The most of the lines through counts at each of :data:`search_spaces.tracing.BATCHES`."""
-    lines = {_per_batch(*pair) for pair in zip(small, large, strict=True)}
+    lines = {_per_batch(*pair) for pair in set(zip(small, large, strict=True))}
     most = [max(lines, key=lambda line: (line.at(1), line.per_example))]
     while steeper := [line for line in lines if line.per_example > most[-1].per_example]:
         last = most[-1]  # The next is the one that crosses the last first.

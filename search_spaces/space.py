@@ -41,6 +41,9 @@ Codes = NDArray[np.integer[Any]]
 EMPTY = -1
 """The block index of a slot that holds no block."""
 
+CHUNK = 4096
+"""Architectures whose slots are looked up at once: few enough to stay in a cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Slot:
@@ -214,9 +217,14 @@ class SearchSpace(abc.ABC):
 
         Where rows are equal, so are the networks.
         """
+        codes = np.asarray(codes, dtype=np.int64)
         out = np.empty((len(codes), len(self._lookups)), dtype=np.int32)
-        for slot, (columns, strides, lookup) in enumerate(self._lookups):
-            out[:, slot] = lookup[codes[:, columns] @ strides]
+        for at in range(0, len(codes), CHUNK):
+            by_parameter = np.ascontiguousarray(codes[at : at + CHUNK].T)
+            for columns, strides, slots in self._readers:
+                rows = strides @ by_parameter[columns]
+                for slot, lookup in slots:
+                    out[at : at + CHUNK, slot] = lookup[rows]
         return out
 
     def place(self, block: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -328,6 +336,17 @@ class SearchSpace(abc.ABC):
             columns = np.array([names.index(name) for name in slot.reads], dtype=np.int64)
             result.append((columns, np.array(strides, dtype=np.int64), lookup))
         return result
+
+    @cached_property
+    def _readers(
+        self,
+    ) -> list[tuple[NDArray[np.int64], NDArray[np.int64], list[tuple[int, NDArray[np.int32]]]]]:
+        """The same for slots that read the same: their columns and strides, then each slot."""
+        result: dict[tuple[str, ...], Any] = {}
+        for position, (columns, strides, lookup) in enumerate(self._lookups):
+            reads = self.slots[position].reads
+            result.setdefault(reads, (columns, strides, []))[2].append((position, lookup))
+        return list(result.values())
 
     def describe(self) -> dict[str, Any]:
         """What identifies the space in files: its name and the key of every block, sorted."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from search_spaces.backward import Step, alive_in_backward
@@ -183,7 +184,10 @@ def training(traced: Trace, input_grads: Sequence[bool]) -> TrainingTally:
     )
 
 
-def _costs(traced: Trace) -> Iterator[tuple[Operation, Cost]]:
-    for operation in traced.operations:
-        o = operation
-        yield o, cost_of(o.name, o.outputs, o.args, o.kwargs)
+@lru_cache(maxsize=4)
+def _costs(traced: Trace) -> tuple[tuple[Operation, Cost], ...]:
+    """Its operations with their costs, kept for the last few traces.
+
+    A block's two are summed in several ways, those of its decoding step in between.
+    """
+    return tuple((o, cost_of(o.name, o.outputs, o.args, o.kwargs)) for o in traced.operations)

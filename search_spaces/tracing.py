@@ -8,7 +8,7 @@ and written as an ONNX graph (:mod:`hw_profiles.onnx_graph`), so the two cannot 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from search_spaces.block import Block
 from search_spaces.errors import BlockError, UncountedOperatorError
+from search_spaces.fresh_results import FreshResults
 from search_spaces.operators import FORMULAS, TracedTensor, tensors_in
 
 __all__ = ["BATCHES", "Batch", "Operation", "Trace", "build_on_meta", "symbolic_trace", "traces"]
@@ -87,6 +88,7 @@ class Operation:
         kwargs: Named arguments, likewise.
         outputs: The tensors it returned.
         view: Whether it moved no data.
+        inputs: Tensors among the arguments, in order.
     """
 
     name: str
@@ -94,14 +96,14 @@ class Operation:
     kwargs: dict[str, Any]
     outputs: tuple[TracedTensor, ...]
     view: bool
+    inputs: tuple[TracedTensor, ...] = field(init=False)
 
-    @property
-    def inputs(self) -> tuple[TracedTensor, ...]:
-        """Tensors among the arguments, in order."""
-        return tuple(tensors_in([*self.args, *self.kwargs.values()]))
+    def __post_init__(self) -> None:
+        inputs = tuple(tensors_in([*self.args, *self.kwargs.values()]))
+        object.__setattr__(self, "inputs", inputs)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Trace:
     """What a module did with inputs of one batch size, in inference.
 
@@ -133,7 +135,7 @@ def traces(block: Block) -> tuple[Trace, Trace]:
             tensor with a result for each example.
     """
     try:
-        module = build_on_meta(block).eval()
+        module = build_on_meta(block)
         small, large = (_trace(block, module, batch) for batch in BATCHES)
     except UncountedOperatorError as error:
         raise UncountedOperatorError(f"{block}: {error}") from error
@@ -145,10 +147,14 @@ def traces(block: Block) -> tuple[Trace, Trace]:
     return small, large
 
 
+@lru_cache(maxsize=1)
 def build_on_meta(block: Block) -> nn.Module:
-    """The block's module with shapes but no memory."""
+    """The block's module with shapes but no memory, which callers leave as it is.
+
+    That of the last block is kept: one that is counted is traced as well.
+    """
     with torch.device("meta"):
-        return block.build()
+        return block.build().eval()
 
 
 def _trace(block: Block, module: nn.Module, batch: int) -> Trace:
@@ -225,6 +231,10 @@ def symbolic_trace(block: Block) -> Trace:
     )
 
 
+_RESULTS = FreshResults()
+"""Shared by all traces: blocks of a space run the same operators on the same shapes."""
+
+
 class _Tracer(TorchFunctionMode):
     """Records operators; a tensor is known by identity for as long as it lives."""
 
@@ -265,7 +275,7 @@ class _Tracer(TorchFunctionMode):
         kwargs = kwargs or {}
         arguments = list(_tensors([*args, *kwargs.values()]))
         versions = [tensor._version for tensor in arguments]
-        result = func(*args, **kwargs)
+        result = _RESULTS.call(func, args, kwargs)
         outputs = list(_tensors(result))
         changed = [
             tensor
