@@ -21,8 +21,9 @@ from nas.indicators import Indicator
 from nas.sampler_names import SAMPLER_NAMES
 from nas.space_classes import absolute_path
 from nas.table_candidate import column_indicators
+from nas.table_column import Column
 from nas.table_file import TableFile
-from nas.table_problem import Column, TableProblem
+from nas.table_problem import TableProblem
 
 __all__ = ["CellConfig", "TableConfig", "TableExperiment", "TableSearchConfig"]
 

@@ -1,76 +1,33 @@
 """Problems whose candidates stand in a table: configurations with their costs and their quality.
 
-Nothing is trained, so a whole search runs in seconds. What the features say comes from the table
-alone: numbers as standardised numbers, words as one column for each, what several columns with
-equal choices have in common, and the logarithms of the costs.
+Nothing is trained, so a whole search runs in seconds.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.candidate_classes import candidate_classes, class_labels, class_medians
 from nas.candidates import missed_by
+from nas.column_values import choice_values, finite_values
 from nas.errors import ExperimentError, NothingFeasibleError
 from nas.layer_features import LayerStack
 from nas.problem import Codes
+from nas.row_lookup import RowLookup
+from nas.structure import Structure, Values
+from nas.table_column import Column
+from nas.table_configuration import table_configuration
+from nas.table_features import table_features
 from nas.table_file import TableFile
 from search_spaces import Choice, UnknownNameError
 
-__all__ = ["Column", "Structure", "TableProblem"]
-
-Values = Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column that is minimised, or maximised.
-
-    Attributes:
-        name: Its name in the table.
-        maximize: Whether more of it is better.
-    """
-
-    name: str
-    maximize: bool = False
-
-    @classmethod
-    def parse(cls, text: str) -> Column:
-        """The column that ``"NAME"``, ``"NAME:min"`` or ``"NAME:max"`` stands for.
-
-        >>> Column.parse("accuracy:max")
-        Column(name='accuracy', maximize=True)
-        """
-        name, colon, direction = text.strip().rpartition(":")
-        if colon and direction in ("min", "max"):
-            return cls(name.strip(), direction == "max")
-        return cls(text.strip())
-
-
-class Structure(Protocol):
-    """What some columns of a configuration stand for together, as a cell or a stack of layers."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns."""
-
-    def canonical(
-        self, codes: NDArray[np.int64], parameters: Mapping[str, tuple[Choice, ...]]
-    ) -> NDArray[np.int64]:
-        """Codes ``[n, parameters]`` in which choices without effect are the first ones."""
-
-    def keys(self, values: Values) -> list[bytes]:
-        """What tells one from another, of values ``[n]`` for each column."""
-
-    def features(self, values: Values) -> NDArray[np.float64]:
-        """What the quality may depend on: ``[n, features]``, finite."""
+__all__ = ["TableProblem"]
 
 
 class TableProblem:
@@ -128,7 +85,7 @@ class TableProblem:
                 raise UnknownNameError("column", name, tuple(config))
         self.quality_name, self.structures = quality_name, tuple(structures)
         self.maximize = frozenset(maximize)
-        values = {name: _values(name, column) for name, column in config.items()}
+        values = {name: choice_values(name, column) for name, column in config.items()}
         coded = {name: np.unique(column, return_inverse=True) for name, column in values.items()}
         self._parameters: dict[str, tuple[Choice, ...]] = {
             name: tuple(choices.tolist()) for name, (choices, _) in coded.items()
@@ -138,9 +95,13 @@ class TableProblem:
             codes = structure.canonical(codes, self._parameters)
         self._costs = tuple(costs)
         measured = np.stack(
-            [_finite(quality_name, quality), *(_finite(n, c) for n, c in costs.items())], axis=1
+            [
+                finite_values(quality_name, quality),
+                *(finite_values(n, c) for n, c in costs.items()),
+            ],
+            axis=1,
         )
-        self._lookup = _Lookup(codes, [len(choices) for choices in self._parameters.values()])
+        self._lookup = RowLookup(codes, [len(choices) for choices in self._parameters.values()])
         self.members: NDArray[np.int64] = self._lookup.rows
         """Every configuration of the table once: codes ``[configurations, parameters]``."""
         found = self._lookup.find(codes)
@@ -148,16 +109,16 @@ class TableProblem:
         values = {name: column[first] for name, column in values.items()}
         labels = None
         if classes is not None:
-            labelled = _labels(classes, config)
+            labelled = class_labels(classes, config)
             labels = [labelled[row] for row in first]
-        self._candidate_of, representative = _candidates(values, self.structures, labels)
+        self._candidate_of, representative = candidate_classes(values, self.structures, labels)
         self._representative = self.members[representative]
-        medians = _medians(measured, self._candidate_of[found])
+        medians = class_medians(measured, self._candidate_of[found])
         self._measured: dict[str, NDArray[np.float64]] = dict(
             zip((quality_name, *costs), medians.T, strict=True)
         )
         self._meets: NDArray[np.bool_] = np.ones(len(medians), dtype=bool)
-        self._features = _features(
+        self._features = table_features(
             {name: column[representative] for name, column in values.items()},
             self._parameters,
             self.structures,
@@ -227,7 +188,6 @@ class TableProblem:
             UnknownNameError: A column is not there.
         """
         wanted, priced = Column.parse(quality), [Column.parse(cost) for cost in costs]
-        kinds = dict(map(table.kind, config))
         worded = [table.kind(given)[0] for given in config]
         named = [wanted.name, *(cost.name for cost in priced), *worded]
         for name in [*named, *([classes] if classes else [])]:
@@ -238,30 +198,7 @@ class TableProblem:
                     f"Column `{name}` is named {named.count(name)} times; a column is the quality, "
                     "one cost or part of the configuration."
                 )
-        if depth is not None and depth not in worded:
-            raise UnknownNameError("column of the configuration, for `depth`,", depth, worded)
-        depths = None if depth is None else table.numbers(depth)
-        configuration: dict[str, NDArray[Any]] = {}
-        layers: dict[str, tuple[str, ...]] = {}
-        for name in worded:
-            if kinds[name] != "list":
-                configuration[name] = table.choices(name, kinds[name] == "text")
-                continue
-            columns = table.lists(name, depths, depth or "").T
-            layers[name] = tuple(f"{name}_{layer}" for layer in range(len(columns)))
-            for layer in layers[name]:
-                if layer in worded:
-                    raise ExperimentError(
-                        f"Columns `{layer}` and `{name}:list` of the configuration stand for the "
-                        "same; leave one of them out."
-                    )
-            configuration |= dict(zip(layers[name], columns, strict=True))
-        if depth is not None and not layers:
-            raise ExperimentError(
-                f"`depth` is {depth!r}, but no column of the configuration is a list; write "
-                "`COLUMN:list` for those that are, or leave `depth` out."
-            )
-        stacks = [] if depth is None else [LayerStack(depth, layers)]
+        configuration, stacks = table_configuration(table, config, depth)
         return cls(
             configuration,
             table.numbers(wanted.name),
@@ -403,156 +340,3 @@ class TableProblem:
         for structure in self.structures:
             canonical = structure.canonical(canonical, self._parameters)
         return self._lookup.find(canonical)
-
-
-class _Lookup:
-    """Finds rows of codes among distinct ones.
-
-    Columns are joined to one number as long as it fits 63 bits; then the numbers that occur are
-    numbered anew, so that any count of columns can be joined.
-    """
-
-    def __init__(self, codes: NDArray[np.int64], sizes: Sequence[int]) -> None:
-        self.rows = np.unique(codes, axis=0)
-        self._steps: list[tuple[list[tuple[int, int]], NDArray[np.int64]]] = []
-        ids, bound = np.zeros(len(self.rows), dtype=np.int64), 1
-        pending: list[tuple[int, int]] = []
-        for column, size in enumerate(sizes):
-            if bound > 2**62 // size:
-                known, ids = np.unique(ids, return_inverse=True)
-                self._steps.append((pending, known))
-                bound, pending = len(known), []
-            ids = ids * size + self.rows[:, column]
-            bound *= size
-            pending.append((column, size))
-        self._steps.append((pending, np.unique(ids)))
-
-    def find(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Position of each row of codes ``[n, columns]``; -1 of those that are not there."""
-        ids, there = np.zeros(len(codes), dtype=np.int64), np.ones(len(codes), dtype=bool)
-        for joined, known in self._steps:
-            for column, size in joined:
-                there &= (codes[:, column] >= 0) & (codes[:, column] < size)
-                ids = ids * size + codes[:, column]
-            places = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-            there &= known[places] == ids
-            ids = np.where(there, places, 0)
-        # Rows are sorted by their columns in order, which is the order of the joined numbers.
-        return np.where(there, ids, -1)
-
-
-def _candidates(
-    values: Values, structures: Sequence[Structure], labels: Sequence[Any] | None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Candidate of each configuration, and of each candidate its first configuration."""
-    covered = {name for structure in structures for name in structure.columns}
-    plain = [column.tolist() for name, column in values.items() if name not in covered]
-    structured = [structure.keys(values) for structure in structures]
-    # A class says by itself what is one candidate, whatever the columns hold.
-    parts: list[Sequence[Any]] = [*plain, *structured] if labels is None else [labels]
-    numbers: dict[tuple[Any, ...], int] = {}
-    of = [numbers.setdefault(key, len(numbers)) for key in zip(*parts, strict=True)]
-    candidate_of = np.array(of, dtype=np.int64)
-    return candidate_of, np.unique(candidate_of, return_index=True)[1]
-
-
-def _labels(
-    classes: Sequence[Any] | NDArray[Any] | Callable[[Values], Sequence[Any]],
-    config: Mapping[str, Sequence[Any] | NDArray[Any]],
-) -> Sequence[Any]:
-    if callable(classes):
-        classes = classes({name: np.asarray(column) for name, column in config.items()})
-    rows = len(next(iter(config.values())))
-    if len(classes) != rows:
-        raise ExperimentError(
-            f"`classes` has {len(classes)} keys for {rows} rows; give one for each."
-        )
-    return list(classes)
-
-
-def _medians(values: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Medians ``[groups, columns]`` over the rows of each group."""
-    order = np.argsort(groups, kind="stable")
-    parts = np.split(values[order], np.flatnonzero(np.diff(groups[order])) + 1)
-    return np.stack([np.median(part, axis=0) for part in parts])
-
-
-def _features(
-    values: Values,
-    parameters: Mapping[str, tuple[Choice, ...]],
-    structures: Sequence[Structure],
-    costs: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    covered = {name for structure in structures for name in structure.columns}
-    plain = [name for name in values if name not in covered]
-    groups: dict[tuple[bool, tuple[Choice, ...]], list[str]] = {}
-    for name in plain:
-        groups.setdefault((values[name].dtype.kind in "iuf", parameters[name]), []).append(name)
-    parts: list[NDArray[np.float64]] = []
-    for (numeric, choices), names in groups.items():
-        table = np.stack([values[name] for name in names], axis=1)
-        # As a group many alike columns weigh no more than one that stands alone.
-        weight = 1 / math.sqrt(len(names))
-        if numeric:
-            parts.append(weight * _standardised(_spread(table.astype(float))))
-        else:
-            hot = [table == choice for choice in choices] if len(choices) > 1 else []
-            parts += [weight * column.astype(float) for column in hot]
-        if len(names) > 1 and len(choices) > 1:
-            counts = [(table == choice).sum(1) for choice in choices]
-            if numeric:
-                numbers = _spread(table.astype(float))
-                parts.append(_standardised(np.stack([numbers.mean(1), numbers.std(1)], 1)))
-            if not numeric or len(choices) <= len(names):
-                parts.append(_standardised(np.stack(counts, axis=1).astype(float)))
-    parts += [_standardised(structure.features(values)) for structure in structures]
-    if costs.size:
-        logs = [np.log(c) if c.min() > 0 else c for c in costs.T]
-        parts.append(_standardised(np.stack(logs, axis=1)))
-    joined = np.concatenate(parts, axis=1)
-    varying: NDArray[np.bool_] = np.ptp(joined, axis=0) > 0
-    return joined[:, varying] if varying.any() else np.zeros((len(joined), 1))
-
-
-def _spread(column: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Logarithms of what is positive and spans more than a factor of 4; else the numbers."""
-    if column.min() > 0 and column.max() > 4 * column.min():
-        return np.log(column)
-    return column
-
-
-def _standardised(table: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Columns of mean 0 and deviation 1; those that do not vary are 0."""
-    deviation = table.std(axis=0)
-    varies = deviation > 1e-12 * np.maximum(np.abs(table).max(axis=0), 1e-300)
-    return np.where(varies, (table - table.mean(axis=0)) / np.where(varies, deviation, 1.0), 0.0)
-
-
-def _values(name: str, column: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
-    array = np.asarray(column)
-    if array.dtype.kind in "iuf":
-        if not np.isfinite(array).all():
-            row = int(np.argmin(np.isfinite(array)))
-            raise ExperimentError(
-                f"Column `{name}`, row {row}: {array[row]} is no finite number; leave the row out."
-            )
-        return array
-    if array.dtype.kind in "bSU":
-        return array
-    raise ExperimentError(
-        f"Column `{name}` must hold numbers or words, not both nor other things; got "
-        f"{array.dtype} with {array[:3].tolist()} in it."
-    )
-
-
-def _finite(name: str, column: Sequence[float] | NDArray[Any]) -> NDArray[np.float64]:
-    try:
-        array = np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ExperimentError(f"Column `{name}` must hold numbers: {error}.") from error
-    if not np.isfinite(array).all():
-        row = int(np.argmin(np.isfinite(array)))
-        raise ExperimentError(
-            f"Column `{name}`, row {row}: {array[row]} is no finite number; leave the row out."
-        )
-    return array

@@ -1,6 +1,8 @@
 """A small table that every sampler can be tried on."""
 
 import itertools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,3 +32,18 @@ def larger() -> TableProblem:
         10 - cost + 2 * np.sin(grid @ [1, 5, 9]),
         {"cost": cost, "other": 20.0 - grid[:, 0] ** 2},
     )
+
+
+@pytest.fixture(scope="session")
+def proposals() -> Callable[[Any, TableProblem, int], list[list[int]]]:
+    """Runs a search until it has proposed so many candidates; returns their codes in order."""
+
+    def run(search: Any, problem: TableProblem, n: int) -> list[list[int]]:
+        rows: list[list[int]] = []
+        while len(rows) < n:
+            codes = search.ask()
+            rows += codes.tolist()
+            search.tell(codes, problem.quality(codes))
+        return rows
+
+    return run

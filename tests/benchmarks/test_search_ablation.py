@@ -1,5 +1,6 @@
 """Variants of the search that knows the costs: each is what it says, and nothing else changes."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,22 @@ from benchmarks.search_ablation import (
     WithoutCostFeatures,
 )
 from benchmarks.search_optuna import cost_aware
-from benchmarks.search_rivals import INITIAL, Search
+from benchmarks.search_rivals import INITIAL
 from nas.function_problem import FunctionProblem
 from nas.table_problem import TableProblem
 
 
-def proposals(search: Search, problem: TableProblem, n: int) -> list[list[int]]:
-    rows: list[list[int]] = []
-    while len(rows) < n:
-        codes = search.ask()
-        rows += codes.tolist()
-        search.tell(codes, problem.quality(codes))
-    return rows
-
-
 @pytest.fixture(scope="module")
-def usual(larger: TableProblem) -> list[list[int]]:
+def usual(larger: TableProblem, proposals: Callable[..., list[list[int]]]) -> list[list[int]]:
     return proposals(cost_aware(larger, 5), larger, 40)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_a_variant_proposes_new_candidates_other_than_the_search(
-    larger: TableProblem, usual: list[list[int]], name: str
+    larger: TableProblem,
+    usual: list[list[int]],
+    name: str,
+    proposals: Callable[..., list[list[int]]],
 ) -> None:
     rows = proposals(VARIANTS[name](larger, 5), larger, 40)
     assert larger.exist(np.array(rows)).all()
@@ -88,7 +83,9 @@ def test_predicted_costs_are_exact_where_known_and_near_elsewhere(larger: TableP
     assert (error.std(axis=0) < 0.3 * spread).all()
 
 
-def test_a_name_is_replaced_while_the_search_proposes(larger: TableProblem) -> None:
+def test_a_name_is_replaced_while_the_search_proposes(
+    larger: TableProblem, proposals: Callable[..., list[list[int]]]
+) -> None:
     used = []
 
     class Noted(MeanAlone):
@@ -105,7 +102,9 @@ def test_a_name_is_replaced_while_the_search_proposes(larger: TableProblem) -> N
 
 
 def test_trees_take_the_place_of_the_process(
-    larger: TableProblem, monkeypatch: pytest.MonkeyPatch
+    larger: TableProblem,
+    monkeypatch: pytest.MonkeyPatch,
+    proposals: Callable[..., list[list[int]]],
 ) -> None:
     def never(*arguments: Any, **named: Any) -> Any:
         raise AssertionError("a process was fitted")

@@ -1,6 +1,6 @@
 """Every sampler of the benchmark: what it proposes, and that a seed decides it."""
 
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,16 +40,9 @@ def test_a_seed_decides_a_search(problem: TableProblem, name: str) -> None:
     assert first == same != other
 
 
-def proposals(search: Any, problem: TableProblem, n: int) -> list[list[int]]:
-    rows: list[list[int]] = []
-    while len(rows) < n:
-        codes = search.ask()
-        rows += codes.tolist()
-        search.tell(codes, problem.quality(codes))
-    return rows
-
-
-def test_evolution_is_no_random_search(problem: TableProblem) -> None:
+def test_evolution_is_no_random_search(
+    problem: TableProblem, proposals: Callable[..., list[list[int]]]
+) -> None:
     """With conditional names, Optuna's NSGA-II falls back to it."""
     proposed = {
         name: proposals(make_search(name, problem, 0), problem, 40)
@@ -61,6 +54,7 @@ def test_evolution_is_no_random_search(problem: TableProblem) -> None:
 
 def test_pymoo_s_algorithms_begin_with_the_same_candidates_and_differ_then(
     problem: TableProblem,
+    proposals: Callable[..., list[list[int]]],
 ) -> None:
     proposed = {n: proposals(make_search(n, problem, 3), problem, 40) for n in PYMOO}
     assert len({str(rows[:INITIAL]) for rows in proposed.values()}) == 1
@@ -116,7 +110,9 @@ def test_a_study_is_told_every_objective(problem: TableProblem) -> None:
     assert np.array([values[1:] for values in told]) == pytest.approx(problem.cost_values(codes))
 
 
-def test_noisy_improvement_learns_every_objective(problem: TableProblem) -> None:
+def test_noisy_improvement_learns_every_objective(
+    problem: TableProblem, proposals: Callable[..., list[list[int]]]
+) -> None:
     pytest.importorskip("botorch")
     search = make_search("qnehvi", problem, 0)
     rows = proposals(search, problem, 25)

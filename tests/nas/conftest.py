@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import shutil
 import signal
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy
 from rich.console import Console
@@ -224,6 +226,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
 @pytest.fixture(scope="session")
 def tiny_space(digits: Dataset) -> UnionSpace:
     return Experiment.from_data(TINY).space(digits)
+
+
+@pytest.fixture(scope="session")
+def tiny_codes(tiny_space: UnionSpace) -> np.ndarray:
+    """All codes ``[n, parameters]`` of it: many stand for the same network."""
+    return np.array(
+        list(itertools.product(*(range(len(c)) for c in tiny_space.parameters.values())))
+    )
 
 
 @pytest.fixture(scope="session")

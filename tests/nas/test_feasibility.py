@@ -18,16 +18,11 @@ from search_spaces import (
 )
 
 
-def every_code(space: UnionSpace) -> np.ndarray:
-    """All codes: many stand for the same network."""
-    sizes = [len(choices) for choices in space.parameters.values()]
-    return np.stack([grid.ravel() for grid in np.indices(sizes)], axis=1)
-
-
-def every_network(space: UnionSpace) -> list[Architecture]:
-    codes = every_code(space)
-    _, first = np.unique(space.block_indices(codes), axis=0, return_index=True)
-    return [space.decode(code) for code in codes[first]]
+@pytest.fixture(scope="module")
+def networks(tiny_space: UnionSpace, tiny_codes: np.ndarray) -> list[Architecture]:
+    """Every network of the tiny space once."""
+    _, first = np.unique(tiny_space.block_indices(tiny_codes), axis=0, return_index=True)
+    return [tiny_space.decode(code) for code in tiny_codes[first]]
 
 
 def test_without_budgets_everything_is_in_the_pool(
@@ -39,15 +34,17 @@ def test_without_budgets_everything_is_in_the_pool(
 
 
 def test_the_pool_holds_only_and_all_that_meets_the_budgets(
-    tiny_space: UnionSpace, tiny_pricer: Pricer
+    tiny_space: UnionSpace,
+    tiny_pricer: Pricer,
+    tiny_codes: np.ndarray,
+    networks: list[Architecture],
 ) -> None:
-    values = tiny_pricer.price_codes(tiny_space, every_code(tiny_space))
+    values = tiny_pricer.price_codes(tiny_space, tiny_codes)
     budgets = {
         "macs": float(np.quantile(values["macs"], 0.5)),
         "latency_s@local": float(np.quantile(values["latency_s@local"], 0.6)),
     }
     pool = feasible_pool(tiny_space, tiny_pricer, budgets, seed=0)
-    networks = every_network(tiny_space)
     prices = [tiny_pricer.price(network) for network in networks]
     feasible = {
         network.id
@@ -73,9 +70,12 @@ def test_a_pool_follows_from_the_seed(tiny_space: UnionSpace, tiny_pricer: Price
 
 
 def test_an_impossible_budget_names_the_nearest_and_by_how_much(
-    tiny_space: UnionSpace, tiny_pricer: Pricer
+    tiny_space: UnionSpace,
+    tiny_pricer: Pricer,
+    tiny_codes: np.ndarray,
+    networks: list[Architecture],
 ) -> None:
-    macs = tiny_pricer.price_codes(tiny_space, every_code(tiny_space))["macs"]
+    macs = tiny_pricer.price_codes(tiny_space, tiny_codes)["macs"]
     least = sorted({int(value) for value in macs})
     with pytest.raises(NothingFeasibleError) as caught:
         feasible_pool(tiny_space, tiny_pricer, {"macs": least[0] / 3}, seed=0)
@@ -88,7 +88,7 @@ def test_an_impossible_budget_names_the_nearest_and_by_how_much(
     assert missed == sorted(missed)
     ids = [line.split()[0] for line in nearest]
     assert len(set(ids)) == 3
-    assert set(ids) <= {network.id for network in every_network(tiny_space)}
+    assert set(ids) <= {network.id for network in networks}
     for line in (*nearest, "multiply-accumulates", tiny_space.name, "64 architectures"):
         assert line in str(caught.value)
 
@@ -104,10 +104,10 @@ def test_only_the_budgets_that_are_missed_are_named(
 
 
 def test_budgets_that_only_together_are_impossible(
-    tiny_space: UnionSpace, tiny_pricer: Pricer
+    tiny_space: UnionSpace, tiny_pricer: Pricer, tiny_codes: np.ndarray
 ) -> None:
     # The fewest parameters are a CNN's, the fewest activations a transformer's.
-    values = tiny_pricer.price_codes(tiny_space, every_code(tiny_space))
+    values = tiny_pricer.price_codes(tiny_space, tiny_codes)
     budgets = {name: float(values[name].min()) for name in ("params", "activations")}
     assert not np.all([values[name] <= limit for name, limit in budgets.items()], axis=0).any()
     with pytest.raises(NothingFeasibleError) as caught:

@@ -11,8 +11,9 @@ from nas.cell_features import Cell
 from nas.errors import ExperimentError, NothingFeasibleError, exit_status
 from nas.layer_features import LayerStack
 from nas.steered_problem import SteeredProblem
+from nas.table_column import Column
 from nas.table_file import TableFile
-from nas.table_problem import Column, TableProblem
+from nas.table_problem import TableProblem
 from search_spaces import UnknownNameError
 
 TEXT = """op,width,accuracy,macs,speed
