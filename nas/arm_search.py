@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nas.arena import Arena, stored_values
 from nas.arms import RANDOM, WEIGHTED_PRODUCT
-from nas.comparison import Arm, own_front
+from nas.comparison import Arm, Failure, own_front
 from nas.cost_aware import CostAwareSearch
 from nas.problem import Codes, Problem
 from nas.sampler_names import COST_AWARE
@@ -58,7 +58,7 @@ class Found:
         seconds: What the training of each took: ``[n]``.
         front: Positions of its set among them.
         sampler_seconds: What proposing took.
-        failed: Evaluations that gave nothing.
+        failures: Evaluations that gave nothing, in order.
     """
 
     arm: str
@@ -68,7 +68,7 @@ class Found:
     seconds: NDArray[np.float64]
     front: NDArray[np.int64]
     sampler_seconds: float
-    failed: int = 0
+    failures: tuple[Failure, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -80,7 +80,7 @@ class Found:
             "seconds": self.seconds.tolist(),
             "front": self.front.tolist(),
             "sampler_seconds": self.sampler_seconds,
-            "failed": self.failed,
+            "failures": [asdict(each) for each in self.failures],
         }
 
     @classmethod
@@ -94,7 +94,7 @@ class Found:
             seconds=np.array(data["seconds"], dtype=float),
             front=np.array(data["front"], dtype=np.int64),
             sampler_seconds=data["sampler_seconds"],
-            failed=data["failed"],
+            failures=tuple(Failure(**each) for each in data.get("failures", ())),
         )
 
 
@@ -157,16 +157,21 @@ def search_arm(
     codes: list[NDArray[np.int64]] = []
     told: list[float] = []
     seconds: list[float] = []
-    proposing, done, failed = 0.0, 0, 0
+    failures: list[Failure] = []
+    proposing, done = 0.0, 0
     proposer: Proposer | None = None
     batch = np.asarray(design, dtype=np.int64)
     while len(batch):
         answers = arena.evaluate(batch, seed)
         known = np.isfinite(answers.told)
-        done, failed = done + len(batch), failed + int((~known).sum())
-        codes += list(batch[known])
-        told += answers.told[known].tolist()
-        seconds += answers.seconds[known].tolist()
+        done += len(batch)
+        for row, value, took in zip(batch, answers.told, answers.seconds.tolist(), strict=True):
+            if np.isfinite(value):
+                codes.append(row)
+                told.append(float(value))
+                seconds.append(took)
+            else:
+                failures.append(Failure(len(codes), took))
         start = time.perf_counter()
         if proposer is None:
             proposer = _proposer(arm, seed, problem, plan, max(1, len(codes)))
@@ -185,7 +190,7 @@ def search_arm(
         seconds=np.array(seconds),
         front=_front(arm, arena, table, qualities),
         sampler_seconds=proposing,
-        failed=failed,
+        failures=tuple(failures),
     )
 
 

@@ -31,6 +31,7 @@ from nas.experiment import Experiment
 from nas.interrupts import uninterrupted
 from nas.merging import means, merged
 from nas.progress import Reporter
+from nas.run_energy import metered
 from nas.splits import Dataset
 from nas.table_experiment import TableExperiment
 from nas.training_arena import TrainingArena
@@ -107,7 +108,8 @@ def run_comparison(
     else:
         kept = ComparisonFolder.create(folder, experiment, ready.priced, local_device())
     try:
-        comparison, failed = _compare(experiment, kept, arena, arms, store, report)
+        with metered(kept):
+            comparison, failed = _compare(experiment, kept, arena, arms, store, report)
         with uninterrupted():
             kept.write_comparison(comparison, experiment.model_dump(mode="json"))
     except KeyboardInterrupt as interrupt:
@@ -189,7 +191,7 @@ def _compare(
             scored[chosen] = means(scores)
         else:
             scored = arena.score(codes, experiment.seed)
-    return replace(comparison, scored=scored), sum(item.failed for item in found)
+    return replace(comparison, scored=scored), sum(len(item.failures) for item in found)
 
 
 def _conditions(

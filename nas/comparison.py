@@ -19,7 +19,7 @@ from nas.dominance import nondominated
 from nas.indicators import Indicator
 from search_spaces import CorruptFileError
 
-__all__ = ["Arm", "ArmRun", "Comparison", "Model", "own_front", "seen_by"]
+__all__ = ["Arm", "ArmRun", "Comparison", "Failure", "Model", "own_front", "seen_by"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,19 @@ class Model:
     family: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An evaluation that gave nothing, and is charged all the same.
+
+    Attributes:
+        after: How many that gave something came before it.
+        seconds: What its training took.
+    """
+
+    after: int
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ArmRun:
     """One search.
@@ -68,6 +81,7 @@ class ArmRun:
             ``models``. Of arms without objectives: by the quality alone the best one, of random
             search and of a scalar those that no other beats in quality and every indicator.
         sampler_seconds: What proposing took.
+        failures: Evaluations that gave nothing, in order.
     """
 
     arm: str
@@ -77,6 +91,20 @@ class ArmRun:
     seconds: NDArray[np.float64]
     front: NDArray[np.int64]
     sampler_seconds: float = 0.0
+    failures: tuple[Failure, ...] = ()
+
+    @property
+    def charged_seconds(self) -> float:
+        """All that it is charged, what failed included."""
+        return float(self.seconds.sum()) + sum(each.seconds for each in self.failures)
+
+    @property
+    def charged_until(self) -> NDArray[np.float64]:
+        """What it was charged when each model was trained, earlier failures included: ``[n]``."""
+        spent = self.seconds.astype(float)
+        for each in self.failures:
+            spent[each.after : each.after + 1] += each.seconds
+        return np.cumsum(spent)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,6 +216,7 @@ class Comparison:
                     "seconds": run.seconds.tolist(),
                     "front": run.front.tolist(),
                     "sampler_seconds": run.sampler_seconds,
+                    "failures": [asdict(each) for each in run.failures],
                 }
                 for run in self.runs
             ],
@@ -226,6 +255,7 @@ class Comparison:
                         seconds=np.array(item["seconds"], dtype=float),
                         front=np.array(item["front"], dtype=np.int64),
                         sampler_seconds=item["sampler_seconds"],
+                        failures=tuple(Failure(**each) for each in item.get("failures", ())),
                     )
                     for item in data["runs"]
                 ),

@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 from hw_profiles.files import read_json, write_json
 from nas.arm_search import Found
 from nas.comparison import Comparison
-from nas.experiment import Experiment
 from nas.run_folder import RunFolder
-from nas.table_experiment import TableExperiment
 from search_spaces import CorruptFileError
 
 __all__ = ["ComparisonFolder", "Trained"]
@@ -134,7 +132,3 @@ class ComparisonFolder(RunFolder):
                 f"The comparison in {self.path} is not over. Go on with it:\n{self.resume_line()}"
             )
         return Comparison.from_json(read_json(self.comparison), str(self.comparison))
-
-    def any_experiment(self) -> Experiment | TableExperiment:
-        """The experiment of the comparison."""
-        return self.table_experiment() if self.of_table else self.experiment()

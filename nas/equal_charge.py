@@ -1,7 +1,7 @@
 """Runs made equal in what they are charged for: evaluations, or training seconds.
 
-At equal training seconds each run ends before the evaluation with which its training takes longer
-than the shortest run of its seed, and its front is that of what is left.
+At equal training seconds each run ends before the evaluation with which its training, what failed
+included, takes longer than the shortest run of its seed, and its front is that of what is left.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROUNDING = 1e-9
 
 def trained(comparison: Comparison) -> bool:
     """Whether its models were trained, rather than looked up."""
-    return any(run.seconds.any() for run in comparison.runs)
+    return any(run.charged_seconds for run in comparison.runs)
 
 
 def charges(comparison: Comparison) -> tuple[Charge, ...]:
@@ -37,15 +37,21 @@ def equal_runs(comparison: Comparison, charge: Charge) -> list[ArmRun]:
     arms, costs = {arm.name: arm for arm in comparison.arms}, comparison.costs
     limits: dict[int, float] = {}
     for run in comparison.runs:
-        limits[run.seed] = min(limits.get(run.seed, np.inf), float(run.seconds.sum()))
+        limits[run.seed] = min(limits.get(run.seed, np.inf), run.charged_seconds)
     cut = []
     for run in comparison.runs:
-        within = np.cumsum(run.seconds) <= limits[run.seed] * (1 + ROUNDING)
+        within = run.charged_until <= limits[run.seed] * (1 + ROUNDING)
         n = max(1, int(within.sum()))
-        if n == len(run.models):
+        if n >= len(run.models):
             cut.append(run)
             continue
-        kept = replace(run, models=run.models[:n], told=run.told[:n], seconds=run.seconds[:n])
+        kept = replace(
+            run,
+            models=run.models[:n],
+            told=run.told[:n],
+            seconds=run.seconds[:n],
+            failures=tuple(each for each in run.failures if each.after < n),
+        )
         loss = comparison.told_loss(kept)
         front = own_front(arms[run.arm], comparison.names, loss, costs[kept.models])
         cut.append(replace(kept, front=front))

@@ -37,6 +37,7 @@ def merged(
                 seconds=item.seconds,
                 front=item.front,
                 sampler_seconds=item.sampler_seconds,
+                failures=item.failures,
             )
         )
     codes = np.array(rows, dtype=np.int64).reshape(len(rows), len(arena.problem.parameters))

@@ -9,7 +9,8 @@ that use few parameters many times is crippled.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,6 @@ APART = 4.0
 """Times that a quantity differs between matched models from which it is said."""
 USED = 0.95
 """Share of parameters or MACs below which the rest counts as not used."""
-PARAMS = ("params", "param", "parameters", "weights")
-COMPUTE = ("macs", "gmacs", "mmacs", "flops", "gflops", "mflops", "madds")
 SPARSE, TIED, EXPERTS = "sparse", "tied", "a mixture of experts"
 WORDS = {
     SPARSE: ("sparse", "sparsity"),
@@ -31,6 +30,37 @@ WORDS = {
     EXPERTS: ("moe", "expert", "experts", "mixture", "switch"),
 }
 """Words of names, families and strata by what they say of how parameters are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Quantity:
+    """What models may be equal in, and what that does not make equal.
+
+    Attributes:
+        words: Of the names of indicators that count it.
+        unequal: What equal amounts of it are not.
+        reason: Why, of models that do not use each parameter once.
+        where: How a remark begins on models that are far apart in the other quantity.
+    """
+
+    words: frozenset[str]
+    unequal: str
+    reason: str
+    where: str
+
+
+PARAMS = _Quantity(
+    frozenset(("params", "param", "parameters", "weights")),
+    "Equal parameters are not equal compute here",
+    "not all are used once each",
+    "At equal parameters",
+)
+COMPUTE = _Quantity(
+    frozenset(("macs", "gmacs", "mmacs", "flops", "gflops", "mflops", "madds")),
+    "Equal compute is not equal capacity here",
+    "parameters are not used once each",
+    "The capacity of some is crippled: at equal compute",
+)
 
 
 def unfair_match(
@@ -49,28 +79,22 @@ def unfair_match(
     """
     if len(rows) < 2:
         return ()
-    params = [name for name in table.indicators if _words(name) & {*PARAMS}]
-    compute = [name for name in table.indicators if _words(name) & {*COMPUTE}]
     kinds = {table.names[row]: _kind(table, row) for row in rows.tolist()}
     special = ", ".join(f"{name} ({kind})" for name, kind in kinds.items() if kind)
-    found = []
-    if not {*params}.isdisjoint(indicators):
+    found: list[str] = []
+    for equal, other in ((PARAMS, COMPUTE), (COMPUTE, PARAMS)):
+        if not any(_counting(equal, indicators)):
+            continue
         if special:
-            found.append(
-                f"Equal parameters are not equal compute here: not all are used once each by "
-                f"{special}."
-            )
-        other = [name for name in compute if name not in indicators]
-        found += _apart(table, other, rows, "At equal parameters")
-    if not {*compute}.isdisjoint(indicators):
-        if special:
-            found.append(
-                f"Equal compute is not equal capacity here: parameters are not used once each by "
-                f"{special}."
-            )
-        other = [name for name in params if name not in indicators]
-        found += _apart(table, other, rows, "The capacity of some is crippled: at equal compute")
+            found.append(f"{equal.unequal}: {equal.reason} by {special}.")
+        free = [name for name in _counting(other, table.indicators) if name not in indicators]
+        found += _apart(table, free, rows, equal.where)
     return tuple(found)
+
+
+def _counting(quantity: _Quantity, names: Sequence[str]) -> Iterator[str]:
+    """Those of the indicators that count a quantity, by the words of their names."""
+    return (name for name in names if _words(name) & quantity.words)
 
 
 def _apart(

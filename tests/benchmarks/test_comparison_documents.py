@@ -27,12 +27,20 @@ def test_shares_are_of_the_gain_and_what_nothing_reaches_is_said() -> None:
     front = {
         "arm": "macs", "kind": "front", "charge": "evaluations", "regret": at(1.0, 0.5, 3.0),
         "regret_capped": at(0.02), "none": at(0.25), "broken": at(0.5),
-        "excess": {"macs": at(None)},
+        "alone": {"macs": at(0.1)}, "excess": {"macs": at(None)},
     }  # fmt: skip
-    test = {"arm": "macs", "difference": at(0.5, -0.02, 4.0), "adjusted_p": 1e-6}
+    test = {
+        "arm": "macs", "against": "all", "score": "regret", "difference": at(0.5, -0.02, 4.0),
+        "p": 1e-6, "adjusted_p": 1e-6, "seeds": 10,
+    }  # fmt: skip
     archive = front | {"kind": "archive", "regret": at(0.3)}
     cut = front | {"charge": "training_seconds", "regret": at(9.0)}
-    scores = {"gain": 2.0, "sets": [cut, front, archive], "primary": [test]}
+    scores = {
+        "gain": 2.0, "sets": [cut, front, archive], "primary": [test], "own": [], "secondary": [],
+        "indicators": ["macs"], "reference": "all", "seeds": 10, "known_front": 3,
+        "budgets": {"drawn": 100, "left_out": 0}, "first_loss": 3.0, "least_loss": 1.0,
+        "hypervolume_members": {"evaluations": 2},
+    }  # fmt: skip
     regrets, missed = (
         part.split("\n")[2] for part in case_tables({"scores": scores}).split("\n\n")
     )

@@ -3,17 +3,22 @@
 import copy
 import itertools
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import nas.arm_search
 from nas.arena import Answers, stored_values
 from nas.arm_search import Found, Plan, first_design, search_arm
 from nas.arms import make_arms
 from nas.comparison import Arm
+from nas.cost_aware import CostAwareSearch
 from nas.problem import Codes
+from nas.steered_problem import SteeredProblem
+from nas.stock_search import StockSearch
 from nas.table_arena import TableArena
 from nas.table_experiment import TableExperiment
 from nas.table_problem import TableProblem
@@ -36,13 +41,16 @@ def table(maximize: bool = True) -> TableProblem:
     )
 
 
+NONE, ALL = -1, -2
+
+
 @dataclass
 class Charged:
     """An arena that trains: it takes time, and some of it fails."""
 
     inner: TableArena
     asked: list[tuple[bytes, int]] = field(default_factory=list)
-    fails: int = -1
+    fails: int = NONE
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -50,7 +58,7 @@ class Charged:
     def evaluate(self, codes: Codes, seed: int) -> Answers:
         told = self.inner.evaluate(codes, seed).told.copy()
         for place, key in enumerate(self.inner.problem.keys(codes)):
-            if len(self.asked) % 5 == self.fails:
+            if self.fails in (len(self.asked) % 5, ALL):
                 told[place] = np.nan
             self.asked.append((key, seed))
         return Answers(told, 1.0 + self.inner.problem.cost_values(codes)[:, 0])
@@ -97,6 +105,116 @@ def beaten(points: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 EVERY = ["macs", "memory", "speed", "all", "random", "quality", "weighted-product"]
+
+
+def test_evaluations_are_spent_to_the_last_and_no_further() -> None:
+    assert [Plan("random", n, 4).initial for n in (3, 24)] == [3, 8]
+    for evaluations in (3, 11):
+        for name in ("macs", "random"):
+            place = Charged(arena())
+            found = run(name, place, evaluations=evaluations, sampler="random")
+            assert len(found.codes) == len(place.asked) == evaluations
+
+
+def test_an_arm_goes_on_as_its_sampler_alone_that_was_told_the_design() -> None:
+    """Of the four of the design the last failed: the three others are all it begins with."""
+    place = Charged(arena(), fails=3)
+    design = first_design(table(), Plan("cost-aware", 18, 4), 2)[:4]
+    product = WeightedProduct(np.ones(3), np.zeros(3, dtype=bool), maximize=True)
+    search_arm(arm("macs"), 2, place, Plan("cost-aware", 8, 4), design, product)
+    known = np.delete(design, 3, axis=0)
+    alone = CostAwareSearch(SteeredProblem(table(), ("macs",)), seed=2, initial=3)
+    alone.tell(known, -table().measured(known)["quality"])
+    alone.leave_out(design[3:4])
+    asked = [key for key, _ in place.asked]
+    assert asked[:4] == table().keys(design)
+    assert asked[4:8] == table().keys(alone.ask(4))
+
+
+@pytest.mark.parametrize("maximize", [False, True])
+def test_a_sampler_is_made_for_its_arm_and_told_what_that_goes_by(
+    monkeypatch: pytest.MonkeyPatch, maximize: bool
+) -> None:
+    """Of a design of five the fourth fails, and nothing is asked for after it."""
+    made: list[tuple[Any, int, int]] = []
+    told: list[list[float]] = []
+
+    class Noted(CostAwareSearch):
+        def __init__(self, problem: Any, *, seed: int, initial: int) -> None:
+            made.append((tuple(problem.costs), seed, initial))
+            super().__init__(problem, seed=seed, initial=initial)
+
+        def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
+            told.append(quality.tolist())
+            super().tell(codes, quality)
+
+    monkeypatch.setattr("nas.arm_search.CostAwareSearch", Noted)
+    product = WeightedProduct(np.array([50.0, 20, 9]), np.array([False, False, True]), maximize)
+    for name, costs in (("speed", ("speed",)), ("quality", ()), ("weighted-product", ())):
+        place = Charged(arena(maximize), fails=3)
+        design = first_design(place.problem, Plan("cost-aware", 5, 4), 7)
+        found = search_arm(arm(name), 7, place, Plan("cost-aware", 5, 4), design, product)
+        assert made[-2:] == [(NAMES, 7, 5), (costs, 7, 4)]
+        values = table(maximize).measured(found.codes)
+        by = (values["macs"] / 50) * (values["memory"] / 20) / (values["speed"] / 9)
+        sign = -1 if maximize else 1
+        weight = by ** (0.07 * sign) if name == "weighted-product" else 1
+        assert told[-1] == pytest.approx((sign * found.told * weight).tolist())
+
+
+def test_a_stock_sampler_goes_by_its_seed_and_what_it_is_told() -> None:
+    """The study of the sampler alone is told the same."""
+    found = run("speed", arena(), seed=3, evaluations=12, sampler="tpe")
+    design = first_design(table(), Plan("tpe", 12, 4), 3)
+    alone = StockSearch("tpe", SteeredProblem(table(), ("speed",)), 3, 12, 4)
+    alone.tell(design, -table().measured(design)["quality"])
+    assert found.codes[:5].tolist() == design.tolist()
+    assert found.codes[5:9].tolist() == alone.ask(4).tolist()
+
+
+def test_every_training_is_of_the_seed_of_its_search() -> None:
+    place = Charged(arena())
+    run("random", place, seed=4, evaluations=8)
+    assert [seed for _, seed in place.asked] == [4] * 8
+
+
+def test_proposing_is_timed_and_training_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=2.0)
+    monkeypatch.setattr("nas.arm_search.time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    # The design of 8 and four batches of 4, each read at its begin and end.
+    assert run("random", arena()).sampler_seconds == 5 * 2.0
+
+
+def test_nothing_that_a_search_draws_stays_in_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A problem may keep what it drew, so each search has a copy of its own."""
+    place, begun = arena(), np.random.default_rng(0).bit_generator.state
+    used: list[tuple[str, Any]] = []
+    draws: list[Any] = []
+    for name in ("CostAwareSearch", "Unseen"):
+        real = getattr(nas.arm_search, name)
+
+        def noted(
+            problem: Any, *rest: Any, real: Any = real, name: str = name, **named: Any
+        ) -> Any:
+            used.append((name, problem))
+            draws.extend(g.bit_generator.state for g in rest)
+            return real(problem, *rest, **named)
+
+        monkeypatch.setattr(f"nas.arm_search.{name}", noted)
+    run("random", place, evaluations=8)
+    run("random", place, seed=1, evaluations=8)
+    assert [name for name, _ in used] == ["CostAwareSearch", "Unseen"] * 2
+    assert not any(problem is place.problem for _, problem in used)
+    # Each seed draws its own, and not what the design was chosen from.
+    assert draws[0] != draws[1]
+    assert begun not in draws
+
+
+def test_a_search_of_which_everything_fails_found_nothing() -> None:
+    place = Charged(arena(), fails=ALL)
+    found = run("random", place, evaluations=8)
+    assert (found.codes.shape, len(found.front), len(found.failures)) == ((0, 4), 0, 8)
+    assert [each.after for each in found.failures] == [0] * 8
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +319,17 @@ def test_what_fails_is_an_evaluation_but_not_of_the_set_and_is_not_tried_again()
     for name in ("all", "quality", "random"):
         place = Charged(arena(), fails=3)
         found = run(name, place)
-        assert (found.failed, len(found.codes), len(place.asked)) == (5, 19, 24)
+        assert (len(found.failures), len(found.codes), len(place.asked)) == (5, 19, 24)
         assert len({key for key, _ in place.asked}) == 24
         assert np.isfinite(found.told).all()
+        # Each fifth fails, from the fourth on; it is charged like all others.
+        assert [each.after for each in found.failures] == [3, 7, 11, 15, 19]
+        codes, failed = place.inner.problem.members, [k for k, _ in place.asked][3::5]
+        macs = dict(
+            zip(place.inner.problem.keys(codes), table().measured(codes)["macs"], strict=True)
+        )
+        assert [each.seconds for each in found.failures] == [1 + macs[key] for key in failed]
+        assert Found.from_json(found.to_json()).failures == found.failures
         assert set(found.front.tolist()) <= set(range(19))
 
 
@@ -217,6 +343,10 @@ def test_a_search_ends_where_nothing_is_left() -> None:
         one = make_arms((name,), (), ("macs",), ())[0]
         found = search_arm(one, 0, place, plan, design, product)
         assert sorted(found.told.tolist()) == list(range(9))
+        # What failed, one of the design among it, is gone as well.
+        charged = Charged(place, fails=3)
+        search_arm(one, 0, charged, plan, design, product)
+        assert len({key for key, _ in charged.asked}) == len(charged.asked) == 9
 
 
 def test_json_is_read_back_as_it_was() -> None:

@@ -349,6 +349,8 @@ class TestWithTraining:
         found = trained(search={"max_failed": 1.0})
         assert all(int(model.id, 16) % 4 for model in found.models)
         assert 0 < sum(len(run.models) for run in found.runs) < 6 * 7
+        assert {len(run.models) + len(run.failures) for run in found.runs} == {7}
+        assert all(each.seconds > 0 for run in found.runs for each in run.failures)
         with pytest.raises(TooManyFailuresError, match=r"`search\.max_failed` = 0\.0"):
             trained("strict", search={"max_failed": 0.0})
         assert ComparisonFolder.open(tmp_path / "strict").comparison.exists()

@@ -211,6 +211,22 @@ class TestUnfair:
         assert found.startswith("The capacity of some is crippled: at equal compute a has 10 times")
         assert unfair_match(models, ["gmacs"], np.array([0])) == ()
 
+    def test_what_is_equal_too_is_not_far_apart(self) -> None:
+        models = replace(
+            self.models("vit"), values=np.array([[100.0, 1.0, 5.0], [10.0, 83.0, 5.0]])
+        )
+        rows = np.array([0, 1])
+        assert len(unfair_match(models, ["params_m"], rows)) == 1
+        assert unfair_match(models, ["params_m", "gmacs"], rows) == ()
+
+    def test_one_model_is_no_match(self) -> None:
+        assert unfair_match(self.models("universal"), ["params_m"], np.array([1])) == ()
+
+    @pytest.mark.filterwarnings("error")
+    def test_what_is_not_known_is_not_told_of(self) -> None:
+        models = replace(self.models("vit"), values=np.array([[100.0, NAN, 5.0]] * 2))
+        assert unfair_match(models, ["params_m"], np.array([0, 1])) == ()
+
     def test_a_match_carries_its_warnings(self) -> None:
         models = table(
             [("a", "dense", 80, 95, 1), ("b", "universal", 85, 95, 1)],

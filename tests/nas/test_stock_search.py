@@ -56,6 +56,26 @@ def test_an_evolutionary_sampler_breeds_from_what_it_was_told(name: str) -> None
     assert children[:, 6:].mean() > 0.25
 
 
+def test_the_study_holds_each_candidate_once_with_what_was_told_of_it() -> None:
+    search = StockSearch("tpe", PROBLEM, 0, 24, 4)
+    first = design(4)
+    search.tell(first[:3], badness(first[:3]))
+    search.leave_out(first[3:])
+    asked = search.ask(5)
+    search.tell(asked[1:], badness(asked[1:]))
+    search.leave_out(asked[:1])
+    held = {}
+    for trial in search.study.get_trials(deepcopy=False):
+        row = tuple(PARAMETERS[name].index(trial.params[name]) for name in PARAMETERS)
+        held[row] = (trial.state.name, trial.values)
+    assert len(held) == len(search.study.trials) == 9
+    lost = [tuple(first[3].tolist()), tuple(asked[0].tolist())]
+    for row, found in held.items():
+        depth, width = row[0] + 1, 8 * (row[1] + 1)
+        values = [sum(place**2 for place in row), depth * width, depth]
+        assert found == (("FAIL", None) if row in lost else ("COMPLETE", values))
+
+
 def test_the_same_seed_proposes_the_same() -> None:
     found = []
     for seed in (1, 1, 2):

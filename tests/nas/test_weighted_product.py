@@ -23,6 +23,14 @@ def test_an_error_grows_with_costs_and_falls_with_yields() -> None:
     assert loss == pytest.approx([0.2, 0.2 * 1.049717, 0.2 / 1.049717, 0.2])
 
 
+def test_a_quality_of_zero_and_a_cost_of_zero_have_a_product() -> None:
+    error = WeightedProduct(np.array([10.0]), np.array([False]), maximize=False)
+    assert error.loss(np.zeros(1), np.array([[10.0]])).tolist() == [0.0]
+    accuracy = WeightedProduct(np.array([10.0]), np.array([False]), maximize=True)
+    free, cheap = accuracy.loss(np.full(2, 80.0), np.array([[0.0], [1.0]]))
+    assert -np.inf < free < cheap
+
+
 def test_targets_are_medians_and_what_is_zero_somewhere_is_left_out() -> None:
     values = np.array([[1.0, 0.0], [3.0, 5.0], [8.0, 7.0]])
     product = WeightedProduct.of_population(values, MORE, maximize=False)
