@@ -27,7 +27,7 @@
   // Only what has a colour: numbers and names stay what they are.
   const restyled = (trace) => {
     const result = { ...trace };
-    for (const key of ["line", "marker", "error_x", "error_y", "colorscale"]) {
+    for (const key of ["line", "marker", "fillcolor", "error_x", "error_y", "colorscale"]) {
       if (result[key]) result[key] = recoloured(result[key]);
     }
     return result;

@@ -70,10 +70,10 @@ def read_report(
         store: Where counts are kept.
         report: Where progress is written.
     """
+    store, report = store or Store(), report or Reporter()
     if _is_comparison(folder):
-        return read_comparison_document(ComparisonFolder.open(folder))
-    run = RunFolder.open(folder)
-    return search_document(read_run(run, store or Store(), report or Reporter()))
+        return read_comparison_document(ComparisonFolder.open(folder), store, report)
+    return search_document(read_run(RunFolder.open(folder), store, report))
 
 
 def _is_comparison(folder: Path) -> bool:

@@ -1,27 +1,21 @@
-"""Figures of a comparison: what each arm loses, and the quality that it reaches at every cost."""
+"""Figures of a comparison: what each arm loses and misses, in medians over seeds."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from nas.comparison import Arm, ArmRun, Comparison
 from nas.comparison_scores import ComparisonScores
-from nas.dominance import nondominated
 from nas.paired_tests import Estimate, median_estimate
-from nas.report_curves import axis_of
-from nas.report_figures import GREY, MARKERS, PALETTE, Axis, Figure, Panel, Series, staircase
+from nas.report_figures import MARKERS, Axis, Figure, Panel, Series
 from nas.set_scores import KINDS
 from nas.shares import percent
 
-__all__ = ["excess_figure", "quality_figure", "regret_figure"]
+__all__ = ["excess_figure", "interval_text", "regret_figure"]
 
-STEPS = 24
-"""Budgets at which a curve is drawn."""
-KNOWN = "best known"
-Floats = NDArray[np.float64]
+SHORT = 16
+"""Characters of the names of arms that leave room in a narrow panel."""
 
 
 def regret_figure(scores: ComparisonScores) -> Figure:
@@ -45,7 +39,7 @@ def regret_figure(scores: ComparisonScores) -> Figure:
                 tuple(series),
                 f"medians over {scores.seeds} seeds; {scores.budgets:,} budgets on all "
                 f"{len(scores.names)} indicators; the gain is what a search can gain at most",
-                wide=True,
+                span=0,
             )
         )
     return Figure(
@@ -53,7 +47,7 @@ def regret_figure(scores: ComparisonScores) -> Figure:
         "What a user loses",
         "Of users with budgets on all indicators: by how much the best they find in an arm's set "
         "is worse than the best known that keeps to their budget. The archive is everything that "
-        "the arm evaluated. Bars are intervals of the median over seeds.",
+        f"the arm evaluated. Bars are {interval_text(scores.seeds)}.",
         tuple(panels),
     )
 
@@ -66,50 +60,46 @@ def excess_figure(scores: ComparisonScores) -> Figure:
         found = [median_estimate(scores.of(arm).excess[:, column]) for arm in arms]
         series = _estimates("miss at equal quality", found, arms, 0, 100)
         gone = [arm for arm, each in zip(arms, found, strict=True) if not np.isfinite(each.value)]
-        note = f"out of reach of {', '.join(gone)}" if gone else ""
+        cut = [
+            arm
+            for arm, each in zip(arms, found, strict=True)
+            if np.isfinite(each.value) and not np.isfinite(each.high)
+        ]
+        notes = (("out of reach of", gone), ("bars without an upper end:", cut))
+        note = "; ".join(f"{what} {', '.join(names)}" for what, names in notes if names)
         axis = Axis("% above least")
-        panels.append(Panel(name, axis, Axis("", categories=arms), (series,), note))
+        span = 2 if any(len(arm) > SHORT for arm in arms) else 1
+        panels.append(Panel(name, axis, Axis("", categories=arms), (series,), note, span=span))
     return Figure(
         "misses",
         "What each arm misses of every indicator",
         "By how much the least of an indicator in an arm's front is above the least known at equal "
-        "quality, in the median over qualities and then over seeds.",
+        f"quality, in the median over qualities and then over seeds. Bars are "
+        f"{interval_text(scores.seeds)}.",
         tuple(panels),
     )
 
 
-def quality_figure(comparison: Comparison) -> Figure:
-    """The quality that a user of each arm reaches under a budget on each indicator alone."""
-    loss = comparison.loss
-    scored = np.flatnonzero(np.isfinite(loss))
-    panels = []
-    for column, known in enumerate(comparison.indicators):
-        costs = comparison.costs[:, column]
-        limits = _limits(costs[scored])
-        sign = -1 if known.maximize else 1
-        x = sign * limits / known.scale
-        series = [_best_known(comparison, column, scored)]
-        for number, arm in enumerate(comparison.arms):
-            runs = comparison.runs_of(arm.name)
-            if runs:
-                reached = _reached(comparison, runs, costs, limits)
-                series.append(_curve(comparison, arm, number, x, reached))
-        panels.append(
-            Panel(
-                known.name,
-                axis_of(f"{known.symbol}{' (more is better)' * known.maximize}", x.tolist()),
-                Axis(f"{comparison.quality}{' (more is better)' * comparison.maximize}"),
-                tuple(series),
-            )
-        )
-    return Figure(
-        "arms",
-        "Quality against every indicator",
-        "Under a budget on one indicator at a time: the quality, where no search looked, of the "
-        "member of an arm's front that was told the best. Medians over the seeds; a curve begins "
-        "where half of the seeds have an answer. Null arms are dashed.",
-        tuple(panels),
+def interval_text(seeds: int) -> str:
+    """What an interval of a median over some seeds is, and how often it holds the true one.
+
+    >>> interval_text(5)
+    'from the least to the most of 5 seeds, which holds the true median in 93.8 % of cases'
+    """
+    if seeds < 2:
+        return "of one seed, so there is none"
+    ends = median_estimate(np.arange(seeds, dtype=float))
+    rank = int(ends.low) + 1
+    least = f"{_ordinal(rank)} least" if rank > 1 else "least"
+    most = f"{_ordinal(rank)} most" if rank > 1 else "most"
+    return (
+        f"from the {least} to the {most} of {seeds} seeds, which holds the true median "
+        f"in {100 * ends.coverage:.1f} % of cases"
     )
+
+
+def _ordinal(rank: int) -> str:
+    return {2: "second", 3: "third"}.get(rank, f"{rank}th")
 
 
 def _estimates(
@@ -122,8 +112,11 @@ def _estimates(
 ) -> Series:
     rows = [i for i, each in enumerate(found) if np.isfinite(each.value)]
     kept = [found[i] for i in rows]
-    low = [each.low if np.isfinite(each.low) else each.value for each in kept]
-    high = [each.high if np.isfinite(each.high) else each.value for each in kept]
+    ends = [end for each in kept for end in (each.value, each.low, each.high) if np.isfinite(end)]
+    # What has no end is drawn as far as anything else is, and the words say so.
+    least, most = min(ends, default=0.0), max(ends, default=0.0)
+    low = [max(each.low, least) for each in kept]
+    high = [min(each.high, most) for each in kept]
     return Series(
         name,
         tuple(scale * each.value for each in kept),
@@ -134,62 +127,7 @@ def _estimates(
         x_high=tuple(scale * each for each in high),
         texts=tuple(
             f"{arms[i]}, {name}: {percent(scale * each.value / 100)} "
-            f"({percent(scale * a / 100)} to {percent(scale * b / 100)})"
-            for i, each, a, b in zip(rows, kept, low, high, strict=True)
+            f"({percent(scale * each.low / 100)} to {percent(scale * each.high / 100)})"
+            for i, each in zip(rows, kept, strict=True)
         ),
     )
-
-
-def _limits(costs: Floats) -> Floats:
-    """Budgets over the range of a cost that models have, each met by one of them."""
-    distinct = np.unique(costs)
-    if len(distinct) <= STEPS:
-        return distinct
-    return np.unique(np.quantile(distinct, np.linspace(0, 1, STEPS), method="lower"))
-
-
-def _reached(
-    comparison: Comparison, runs: Sequence[ArmRun], costs: Floats, limits: Floats
-) -> Floats:
-    """Scored quality of what is taken under each limit: ``[seeds, limits]``; NaN of no answer."""
-    rows = []
-    for run in runs:
-        held = run.models[run.front]
-        told = comparison.told_loss(run)[run.front]
-        known = np.isfinite(comparison.scored[held])
-        held, told = held[known], told[known]
-        order = np.lexsort((costs[held], told))
-        held = held[order]
-        within = costs[held][None] <= limits[:, None]
-        taken = within.argmax(axis=1) if len(held) else np.zeros(len(limits), dtype=int)
-        answers = comparison.scored[held[taken]] if len(held) else np.full(len(limits), np.nan)
-        rows.append(np.where(within.any(axis=1), answers, np.nan))
-    return np.array(rows)
-
-
-def _curve(comparison: Comparison, arm: Arm, number: int, x: Floats, reached: Floats) -> Series:
-    answered = 2 * np.isfinite(reached).sum(axis=0) >= len(reached)
-    y = np.nanmedian(reached[:, answered], axis=0) if answered.any() else np.zeros(0)
-    across = x[answered].tolist()
-    return Series(
-        arm.name,
-        tuple(across),
-        tuple(y.tolist()),
-        number % len(PALETTE),
-        MARKERS[number % len(MARKERS)],
-        "dash" if arm.null else "solid",
-        filled=number < len(PALETTE),
-        texts=tuple(
-            f"{arm.name}: {comparison.quality} {each_y:.4g} at {each_x:.4g}"
-            for each_x, each_y in zip(across, y.tolist(), strict=True)
-        ),
-    )
-
-
-def _best_known(comparison: Comparison, column: int, scored: NDArray[np.int64]) -> Series:
-    known = comparison.indicators[column]
-    points = np.column_stack([comparison.costs[scored, column], comparison.loss[scored]])
-    front = scored[nondominated(points)]
-    x = (comparison.values[front, column] / known.scale).tolist()
-    y = comparison.scored[front].tolist()
-    return Series(KNOWN, *staircase(x, y, known.maximize, comparison.maximize), GREY, line="solid")

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hw_profiles.files import read_json
+from hw_profiles.store import Store
 from nas.comparison import Comparison
-from nas.comparison_folder import ComparisonFolder
+from nas.comparison_folder import ComparisonFolder, Trained
 from nas.comparison_scores import ComparisonScores, score
 from nas.disagreement import Disagreement, correlate
 from nas.headline import headline
 from nas.matching import MatchRequest
 from nas.model_table import ModelTable
+from nas.progress import Reporter
+from nas.report_arm_curves import quality_figures
 from nas.report_arm_tables import (
     conclusion_table,
     front_tables,
@@ -24,11 +28,13 @@ from nas.report_arm_tables import (
     regret_tables,
     test_table,
 )
-from nas.report_arms import excess_figure, quality_figure, regret_figure
-from nas.report_conditions import device_facts, run_facts
+from nas.report_arms import excess_figure, regret_figure
+from nas.report_conditions import run_facts
+from nas.report_devices import device_facts
 from nas.report_disagreement import disagreement_section
 from nas.report_document import Cell, Document, Facts, Section, Table, number
-from nas.report_spending import duration
+from nas.report_spending import duration, energy_text
+from nas.report_training import arm_training_section, training_counts
 from nas.score_tests import PRIMARY
 
 __all__ = ["comparison_document", "read_comparison_document"]
@@ -37,20 +43,28 @@ MOST = 1_000
 """Models that disagreement is counted over, evenly spaced."""
 
 
-def read_comparison_document(folder: ComparisonFolder) -> Document:
+def read_comparison_document(folder: ComparisonFolder, store: Store, report: Reporter) -> Document:
     """The report of a comparison that is over.
 
+    Args:
+        folder: Its folder.
+        store: Where counts are kept.
+        report: Where progress is written.
+
     Raises:
-        FileNotFoundError: It is not over.
+        FileNotFoundError: It is not over, or a file of its data is gone.
         CorruptFileError: A file of it is damaged.
     """
     comparison, manifest = folder.read_comparison(), read_json(folder.manifest)
     device = folder.device()
+    own = "" if folder.of_table else folder.experiment().measurement.setting_name
     boxes = [
-        *device_facts(folder.profiles()),
+        *device_facts(folder.profiles(), comparison.names, own),
         run_facts(datetime.fromisoformat(manifest["created"]), manifest, device),
     ]
-    return comparison_document(comparison, score(comparison), boxes, _spent(folder, manifest))
+    counts = training_counts(folder, comparison, store, report)
+    spent = _spent(folder, comparison, manifest)
+    return comparison_document(comparison, score(comparison), boxes, spent, counts)
 
 
 def comparison_document(
@@ -58,6 +72,7 @@ def comparison_document(
     scores: ComparisonScores,
     boxes: list[Facts],
     spent: Mapping[str, str],
+    counts: Mapping[str, NDArray[np.float64]],
 ) -> Document:
     """The report of a comparison.
 
@@ -66,6 +81,7 @@ def comparison_document(
         scores: Of it.
         boxes: What else it holds for, beside its conditions.
         spent: What it took, beside what each arm is charged.
+        counts: What one training step of each model takes, by indicator: ``[models]``.
     """
     evaluated = _some(ModelTable.of_comparison(comparison, told=True))
     found = Disagreement.of(evaluated)
@@ -90,7 +106,7 @@ def comparison_document(
             "curves",
             f"Quality against every indicator ({len(comparison.names)})",
             (),
-            (quality_figure(comparison),),
+            quality_figures(comparison),
         ),
         Section(
             "indicators",
@@ -107,6 +123,7 @@ def comparison_document(
         ),
         disagreement_section(found, {}, space=space),
         _matching(comparison),
+        arm_training_section(comparison, counts),
         Section("fronts", "Fronts and archives", (), tuple(front_tables(scores)), folded=True),
         _spending(comparison, spent),
     )
@@ -167,7 +184,7 @@ def _spending(comparison: Comparison, spent: Mapping[str, str]) -> Section:
     rows = []
     for arm in comparison.arms:
         runs = comparison.runs_of(arm.name)
-        seconds = [float(run.seconds.sum()) for run in runs]
+        seconds = [run.charged_seconds for run in runs]
         proposing = [run.sampler_seconds for run in runs]
         rows.append(
             (
@@ -190,18 +207,40 @@ def _spending(comparison: Comparison, spent: Mapping[str, str]) -> Section:
         Cell("proposing of one", "median"),
     )
     table = Table("charged", "What each arm is charged.", headings, tuple(rows))
-    facts = Facts("The whole comparison", {**spent, "energy": "not known: nothing metered it"})
-    return Section("spending", "What the comparison took", (), (facts, table))
+    facts = Facts("The whole comparison", spent)
+    return Section("spending", "What the comparison itself took", (), (facts, table))
 
 
-def _spent(folder: ComparisonFolder, manifest: Mapping[str, Any]) -> dict[str, str]:
+def _spent(
+    folder: ComparisonFolder, comparison: Comparison, manifest: Mapping[str, Any]
+) -> dict[str, str]:
     begun, ended = (datetime.fromisoformat(manifest[key]) for key in ("created", "updated"))
-    times = folder.openings()
+    times, device = folder.openings(), folder.device()
     pauses = f", the pauses of {times} interruptions included" if times else ""
-    kept = sorted((folder.path / "trainings").glob("*/*.json"))
-    seconds = sum(float(read_json(path)["seconds"]) for path in kept)
-    trained = f"{len(kept)} trainings, {duration(seconds)} of one core" if kept else "nothing"
+    kept: dict[bool, list[Trained]] = {True: [], False: []}
+    for path in sorted((folder.path / "trainings").glob("*/*.json")):
+        seed = int(path.parent.name)
+        training = folder.read_training(seed, path.stem)
+        if training is not None:
+            kept[seed in comparison.seeds].append(training)
+    charged = sum(run.charged_seconds for run in comparison.runs)
+    trainings = {
+        "trained for searches": _trainings(kept[True]),
+        "charged to arms": f"{duration(charged)}, as each pays in full for what others had too",
+        "trained to score": _trainings(kept[False]),
+        "tables of devices": "what measuring them took is not in it",
+    }
     return {
         "begun to ended": f"{duration((ended - begun).total_seconds())}{pauses}",
-        "really trained": trained,
+        **(trainings if kept[True] else {"training": "none: the table was asked"}),
+        "energy": energy_text(manifest),
+        "machine": f"{device.name}, {device.cores} cores",
     }
+
+
+def _trainings(trainings: Sequence[Trained]) -> str:
+    failed = sum(training.quality is None for training in trainings)
+    return (
+        f"{len(trainings)} trainings, {duration(sum(each.seconds for each in trainings))} of one "
+        f"core{f', {failed} of them failed' if failed else ''}"
+    )

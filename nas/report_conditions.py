@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from hw_profiles import BlockTable, Device
-from hw_profiles.profile import HardwareProfile
 from nas.experiment import Experiment
-from nas.indicators import LOCAL, Indicator, split_name, split_place
-from nas.pricing import describe_table, doubt_of
+from nas.indicators import Indicator, split_name
+from nas.report_devices import THROUGHPUT, device_facts, processor, quantity_of, tables_of
 from nas.report_document import Facts
 from nas.report_runs import RunRecord
 from nas.table_experiment import TableExperiment
-from predictors.profile_pricer import COUNTED, QUANTITY_OF
+from predictors.profile_pricer import COUNTED
 
-__all__ = ["conditions_of_run", "device_facts", "devices_of", "place_of", "run_facts"]
+__all__ = ["conditions_of_run", "devices_of", "place_of", "run_facts"]
 
 
 def conditions_of_run(record: RunRecord) -> tuple[Facts, ...]:
@@ -24,7 +23,10 @@ def conditions_of_run(record: RunRecord) -> tuple[Facts, ...]:
     if isinstance(record.experiment, TableExperiment):
         boxes = [_table(record, record.experiment)]
     else:
-        boxes = [_task(record, record.experiment), *_places(record, record.experiment)]
+        own = record.experiment.measurement.setting_name
+        certificate = record.pareto.front_certificate
+        devices = device_facts(record.run.profiles(), record.names, own, certificate)
+        boxes = [_task(record, record.experiment), *devices]
     run = run_facts(record.cost.started, record.manifest, record.run.device())
     return (*boxes, _search(record), run)
 
@@ -40,14 +42,14 @@ def place_of(name: str, known: Indicator, record: RunRecord) -> str:
             return f"counted, batch {setup.batch_size} with {setup.optimizer}"
         return "counted, fp32, batch 1, of any device"
     tables = _tables(record, place)
-    table = next((t for t in tables if t.quantity == _quantity(name)), None)
+    table = next((t for t in tables if t.quantity == quantity_of(name)), None)
     table = table or next(iter(tables), None)
     if table is None:
         return place
     setting = table.setting
     threads = f", {setting.threads} thread{'s' * (setting.threads > 1)}" if setting.threads else ""
     base = split_name(name)[0]
-    batch = "" if base in (*COUNTED, "throughput_per_s") else f", batch {setting.batch}"
+    batch = "" if base in (*COUNTED, THROUGHPUT) else f", batch {setting.batch}"
     return (
         f"{table.device.name}, {setting.runtime} {setting.version}, {setting.dtype}{batch}{threads}"
     )
@@ -68,21 +70,11 @@ def devices_of(record: RunRecord) -> tuple[str, ...]:
     )
 
 
-def _quantity(name: str) -> str:
-    return QUANTITY_OF.get(split_name(name)[0], "latency_s")
-
-
 def _tables(record: RunRecord, place: str) -> tuple[BlockTable, ...]:
     """The run's tables of a place, in the setting that it stands for."""
     assert isinstance(record.experiment, Experiment)
-    name, setting = split_place(place)
-    if name == LOCAL and not setting:
-        setting = record.experiment.measurement.setting_name
-    profile = record.run.profiles().get(name)
-    if profile is None:
-        return ()
-    setting = setting or profile.setting()
-    return tuple(table for table in profile.tables() if table.setting.name == setting)
+    own = record.experiment.measurement.setting_name
+    return tables_of(record.run.profiles(), place, own)
 
 
 def _task(record: RunRecord, experiment: Experiment) -> Facts:
@@ -114,60 +106,6 @@ def _task(record: RunRecord, experiment: Experiment) -> Facts:
             "counts": "at fp32 and batch 1, exact on every device",
         },
     )
-
-
-def _places(record: RunRecord, experiment: Experiment) -> list[Facts]:
-    boxes = []
-    for place in experiment.places:
-        front = record.pareto.front_certificate if place == LOCAL else None
-        boxes.extend(_device(place, _tables(record, place), front))
-    return boxes
-
-
-def device_facts(profiles: Mapping[str, HardwareProfile]) -> list[Facts]:
-    """A box for each setting of some profiles."""
-    boxes = []
-    for name, profile in profiles.items():
-        for setting in profile.settings:
-            tables = tuple(t for t in profile.tables() if t.setting.name == setting)
-            boxes.extend(_device(f"{name}:{setting}", tables, None))
-    return boxes
-
-
-def _device(
-    place: str, tables: Sequence[BlockTable], front: Mapping[str, float] | None
-) -> list[Facts]:
-    if not tables:
-        return []
-    setting, device = tables[0].setting, tables[0].device
-    lines = [
-        f"{table.quantity} ({table.space}), {str(table.conditions.get('date', ''))[:10]}: "
-        f"{describe_table(table)}"
-        for table in tables
-    ]
-    doubts = [f"{t.quantity} is noisy: {doubt}" for t in tables if (doubt := doubt_of(t))]
-    statistics = [str(t.conditions["statistic"]) for t in tables if "statistic" in t.conditions]
-    items: dict[str, str | list[str]] = {
-        "device": _processor(device),
-        "runtime": f"{setting.runtime} {setting.version}",
-        "setting": f"{setting.dtype}, batch {setting.batch}"
-        + (f", threads {setting.threads}" if setting.threads else ""),
-        "statistic": list(dict.fromkeys(statistics)) or "not stated",
-        "tables": lines,
-    }
-    if doubts:
-        items["warning"] = doubts
-    if front:
-        items["the set, measured"] = (
-            f"{front['n']:.0f} members run whole: latency {front['within_10']:.0%} within ±10 % of "
-            f"the table, bias {front['bias']:+.1%}"
-        )
-    return [Facts(f"Device: {place}", items)]
-
-
-def _processor(device: Device) -> str:
-    memory = f"{device.memory_bytes / 2**30:.0f} GiB"
-    return f"{device.name}, {device.machine}, {device.cores} cores, {memory}"
 
 
 def _table(record: RunRecord, experiment: TableExperiment) -> Facts:
@@ -216,7 +154,7 @@ def run_facts(begun: datetime, manifest: Mapping[str, Any], device: Device) -> F
         {
             "begun": begun.strftime("%Y-%m-%d %H:%M UTC"),
             "state": str(manifest["state"]),
-            "machine": _processor(device),
+            "machine": processor(device),
             "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
         },
     )

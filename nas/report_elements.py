@@ -13,6 +13,8 @@ __all__ = ["escaped", "section_lines"]
 
 LONG = 60
 """Characters from which a cell may break into lines."""
+LONG_NOTE = 28
+"""Characters from which a note may."""
 MANY = 12
 """Names from which a heat map takes a whole row."""
 SHAPES = {
@@ -109,7 +111,9 @@ def _title(cell: Cell) -> str:
 
 
 def _note(cell: Cell) -> str:
-    return f"<small>{escaped(cell.note)}</small>" if cell.note else ""
+    if not cell.note:
+        return ""
+    return f"<small{_class(False, len(cell.note) > LONG_NOTE)}>{escaped(cell.note)}</small>"
 
 
 def _figure(figure: Figure) -> Iterator[str]:
@@ -140,7 +144,7 @@ def _figure(figure: Figure) -> Iterator[str]:
 
 def _width(panel: Panel | Heatmap) -> str:
     if isinstance(panel, Panel):
-        return " wide" if panel.wide else ""
+        return {0: " wide", 1: ""}.get(panel.span, " half")
     return " wide" if len(panel.names) > MANY else " half"
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
+    "BAND",
     "GREY",
     "GREYS",
     "MARKERS",
@@ -18,9 +18,8 @@ __all__ = [
     "Limit",
     "Panel",
     "Series",
-    "log_ticks",
     "staircase",
-    "tick_text",
+    "stepped",
 ]
 
 PALETTE = (
@@ -42,8 +41,10 @@ SCALE = (("#b3470a", "#ff8a3d"), ("#fefefe", "#16191d"), ("#00629b", "#56a8e0"))
 MARKERS = ("circle", "square", "diamond", "triangle", "cross", "pentagon", "hexagon", "wedge")
 """Shapes beside the colours, which alone tell nothing to those who do not see them."""
 
+BAND = 0.14
+"""Opacity of bands, so that several can be seen through each other."""
+
 DASHES = ("", "solid", "dash", "dot")
-FEW_TICKS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,8 @@ class Series:
         x_high: Upper ends.
         y_low: Along y, likewise.
         y_high: Upper ends.
+        band: Whether the intervals along y are drawn as one band, rather than as bars.
+        step: Whether the line keeps to each y until the next x.
         subjects: Row of each point among what the report tells of; empty where it is none.
         texts: What is said of each point where it is none.
     """
@@ -96,6 +99,8 @@ class Series:
     x_high: tuple[float, ...] = ()
     y_low: tuple[float, ...] = ()
     y_high: tuple[float, ...] = ()
+    band: bool = False
+    step: bool = False
     subjects: tuple[int, ...] = ()
     texts: tuple[str, ...] = ()
 
@@ -106,6 +111,8 @@ class Series:
                 raise ValueError(f"`{name}` must be of {len(self.x)} points; got {len(given)}.")
         if self.marker not in ("", "star", *MARKERS) or self.line not in DASHES:
             raise ValueError(f"There is no marker {self.marker!r} or no line {self.line!r}.")
+        if self.band and not (self.y_low and self.y_high):
+            raise ValueError("`band` needs `y_low` and `y_high`; one of them is empty.")
         if not self.marker and not self.line:
             raise ValueError("`marker` or `line` must say how points are drawn; both are empty.")
 
@@ -134,7 +141,7 @@ class Panel:
         series: The later ones are drawn over the earlier.
         note: What it holds for: device, runtime, batch.
         limits: Vertical lines.
-        wide: Whether it takes a whole row.
+        span: How many columns it takes; 0 for a whole row.
     """
 
     title: str
@@ -143,7 +150,7 @@ class Panel:
     series: tuple[Series, ...]
     note: str = ""
     limits: tuple[Limit, ...] = ()
-    wide: bool = False
+    span: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,28 +240,12 @@ def staircase(
     return tuple(each for each, _ in corners), tuple(each for _, each in corners)
 
 
-def log_ticks(low: float, high: float) -> tuple[float, ...]:
-    """Round numbers on a logarithmic axis between two positive ends, few enough to be read.
+def stepped(x: Sequence[float], y: Sequence[float]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Corners of the line that keeps to each y until the next x.
 
-    >>> log_ticks(0.8, 30)
-    (1.0, 2.0, 5.0, 10.0, 20.0)
+    >>> stepped([1, 2], [9, 4])
+    ((1, 2, 2), (9, 9, 4))
     """
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for steps in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
-        ticks = [float(f"{s}e{power}") for power in range(first, last + 1) for s in steps]
-        within = tuple(tick for tick in ticks if low <= tick <= high)
-        if len(within) <= FEW_TICKS:
-            return within
-    return within[:: math.ceil(len(within) / FEW_TICKS)]
-
-
-def tick_text(tick: float) -> str:
-    """What stands at a tick.
-
-    >>> tick_text(0.05), tick_text(2000), tick_text(5e6)
-    ('0.05', '2,000', '5M')
-    """
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if tick >= size and tick >= 1e4:
-            return f"{tick / size:,g}{letter}"
-    return f"{tick:,g}"
+    across = [each for each in x for _ in (0, 1)][1:]
+    up = [each for each in y for _ in (0, 1)][:-1]
+    return tuple(across), tuple(up)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from nas.report_document import printable
 from nas.report_figures import (
     GREYS,
     PALETTE,
@@ -15,27 +13,26 @@ from nas.report_figures import (
     Axis,
     Heatmap,
     Panel,
-    Series,
-    log_ticks,
-    tick_text,
 )
+from nas.report_ticks import label_lines, log_ticks, tick_text
+from nas.report_traces import CLEAR, band, finite_numbers, shown_text, trace
 
 __all__ = ["DARK", "RING", "panel_json"]
 
 TEXT = ("#24292f", "#d5dae0")
 GRID = ("#e3e7eb", "#2e353d")
 FAINT = ("#59636e", "#9aa4af")
-CLEAR = SCALE[1]
-"""Inside of hollow markers."""
 PAPER = "rgba(0,0,0,0)"
 DARK = dict((*PALETTE, GREYS, TEXT, GRID, FAINT, *SCALE))
 """What a colour is called on a dark page."""
 
-SYMBOLS = {"triangle": "triangle-up", "wedge": "triangle-down", "cross": "x"}
-SIZE, STAR, ON_LINE = 8, 14, 6
 RING = 16
 """Diameter of what marks the same subject in all panels, in pixels."""
-HEIGHT, ROW, WIDE_ROW = 270, 24, 26
+HEIGHT, LARGE, ROW, SMALL = 270, 340, 26, 11
+SMALL_WIDTH, SMALL_HEIGHT = 6.0, 14
+"""Of a character and of a line in small type, in pixels."""
+LEAST = 200
+"""Height of the squares of a heat map at the least."""
 
 
 def panel_json(panel: Panel | Heatmap) -> dict[str, Any]:
@@ -47,7 +44,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
     numbers_x = [x for s in panel.series for x in (*s.x, *s.x_low, *s.x_high)]
     numbers_x += [limit.x for limit in panel.limits]
     numbers_y = [y for s in panel.series for y in (*s.y, *s.y_low, *s.y_high)]
-    rows = len(panel.y.categories)
+    rows = sum(_row(name) for name in panel.y.categories)
     shapes = [
         {
             "type": "line",
@@ -60,13 +57,16 @@ def _panel(panel: Panel) -> dict[str, Any]:
         }
         for limit in panel.limits
     ]
-    layout = _layout(HEIGHT if not rows else max(HEIGHT, 90 + ROW * rows))
+    height = HEIGHT if panel.span == 1 else LARGE
+    layout = _layout(round(max(HEIGHT, 90 + rows)) if rows else height)
     layout |= {
         "xaxis": _axis(panel.x, numbers_x),
         "yaxis": _axis(panel.y, numbers_y, vertical=True),
         "shapes": shapes,
     }
-    return {"data": [_trace(series) for series in panel.series], "layout": layout}
+    # Bands first, below all lines; of the same name, so that the legend hides both.
+    bands = [band(series) for series in panel.series if series.band]
+    return {"data": [*bands, *map(trace, panel.series)], "layout": layout}
 
 
 def _layout(height: int) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _layout(height: int) -> dict[str, Any]:
 
 def _axis(axis: Axis, numbers: Sequence[float], vertical: bool = False) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        "title": {"text": _text(axis.title), "standoff": 8, "font": {"color": FAINT[0]}},
+        "title": {"text": shown_text(axis.title), "standoff": 8, "font": {"color": FAINT[0]}},
         "automargin": True,
         "gridcolor": GRID[0],
         "linecolor": GREYS[0],
@@ -100,7 +100,8 @@ def _axis(axis: Axis, numbers: Sequence[float], vertical: bool = False) -> dict[
         last = len(axis.categories) - 1
         shown |= {
             "tickvals": list(range(last + 1)),
-            "ticktext": [_text(name) for name in axis.categories],
+            "ticktext": [_label(name) for name in axis.categories],
+            "tickfont": {"size": SMALL},
             "range": [last + 0.5, -0.5] if vertical else [-0.5, last + 0.5],
         }
     elif axis.log and numbers:
@@ -120,56 +121,12 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low / room, high * room
 
 
-def _trace(series: Series) -> dict[str, Any]:
-    colour = (*PALETTE, GREYS)[series.colour][0]
-    modes = [name for name, used in (("lines", series.line), ("markers", series.marker)) if used]
-    trace: dict[str, Any] = {
-        "type": "scatter",
-        "name": _text(series.name),
-        "mode": "+".join(modes),
-        "x": _numbers(series.x),
-        "y": _numbers(series.y),
-        "cliponaxis": False,
-    }
-    if series.line:
-        trace["line"] = {"color": colour, "width": 1.5, "dash": series.line}
-    if series.marker:
-        trace["marker"] = {
-            "symbol": SYMBOLS.get(series.marker, series.marker),
-            "size": STAR if series.marker == "star" else ON_LINE if series.line else SIZE,
-            "color": colour if series.filled else CLEAR[0],
-            "line": {"color": CLEAR[0] if series.filled else colour, "width": 1.2},
-        }
-    for axis, low, high in (
-        ("x", series.x_low, series.x_high),
-        ("y", series.y_low, series.y_high),
-    ):
-        if low:
-            centre = getattr(series, axis)
-            trace[f"error_{axis}"] = {
-                "type": "data",
-                "symmetric": False,
-                "array": [_finite(h - c) for h, c in zip(high, centre, strict=True)],
-                "arrayminus": [_finite(c - each) for each, c in zip(low, centre, strict=True)],
-                "color": colour,
-                "thickness": 1,
-                "width": 0,
-            }
-    if series.subjects:
-        trace |= {"customdata": list(series.subjects), "hoverinfo": "none"}
-    elif series.texts:
-        trace |= {"hovertext": [_text(text) for text in series.texts], "hoverinfo": "text"}
-    else:
-        trace["hoverinfo"] = "skip"
-    return trace
-
-
 def _heatmap(panel: Heatmap) -> dict[str, Any]:
-    names = [_text(name) for name in panel.names]
+    names = [_label(name) for name in panel.names]
     n = len(names)
-    trace = {
+    drawn: dict[str, Any] = {
         "type": "heatmap",
-        "z": [_numbers(row) for row in panel.values],
+        "z": [finite_numbers(row) for row in panel.values],
         "x": list(range(n)),
         "y": list(range(n)),
         "zmin": -1,
@@ -177,7 +134,7 @@ def _heatmap(panel: Heatmap) -> dict[str, Any]:
         "colorscale": [[i / 2, colour[0]] for i, colour in enumerate(SCALE)],
         "xgap": 1,
         "ygap": 1,
-        "hovertext": [[_text(text) for text in row] for row in panel.texts],
+        "hovertext": [[shown_text(text) for text in row] for row in panel.texts],
         "hoverinfo": "text",
         "colorbar": {
             "thickness": 10,
@@ -188,34 +145,39 @@ def _heatmap(panel: Heatmap) -> dict[str, Any]:
         },
     }
     if n <= 12:
-        trace |= {
+        drawn |= {
             "text": [["" if math.isnan(v) else f"{v:.2f}" for v in row] for row in panel.values],
             "texttemplate": "%{text}",
         }
-    layout = _layout(150 + WIDE_ROW * n)
+    squares = max(LEAST, sum(map(_row, panel.names)))
+    layout = _layout(round(squares + 50 + _slanted(panel.names)))
     ticks = {
         "tickvals": list(range(n)),
         "ticktext": names,
         "automargin": True,
         "showgrid": False,
         "zeroline": False,
-        "tickfont": {"size": 11},
+        "tickfont": {"size": SMALL},
     }
     layout |= {
         "xaxis": {**ticks, "tickangle": -60},
         "yaxis": {**ticks, "autorange": "reversed"},
     }
-    return {"data": [trace], "layout": layout}
+    return {"data": [drawn], "layout": layout}
 
 
-def _text(text: str) -> str:
-    """Text that plotly shows as it is: it reads some HTML tags."""
-    return html.escape(printable(text), quote=False)
+def _label(name: str) -> str:
+    return "<br>".join(map(shown_text, label_lines(name)))
 
 
-def _numbers(values: Iterable[float]) -> list[float | None]:
-    return [_finite(value) for value in values]
+def _row(name: str) -> float:
+    """Height that a label takes."""
+    return max(ROW, SMALL_HEIGHT * len(label_lines(name)) + 4)
 
 
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _slanted(names: Sequence[str]) -> float:
+    """Height that labels take which stand on a slant of 60 degrees."""
+    lines = [label_lines(name) for name in names]
+    longest = max((len(line) for each in lines for line in each), default=0)
+    most = max(map(len, lines), default=0)
+    return math.sqrt(3) / 2 * SMALL_WIDTH * longest + SMALL_HEIGHT * most / 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from nas.candidates import Evaluated
 from nas.indicators import split_name
@@ -10,9 +11,11 @@ from nas.report_curves import axis_of
 from nas.report_document import Cell, Facts, Section, Table, number
 from nas.report_figures import GREY, Figure, Panel, Series
 from nas.report_runs import RunRecord
+from nas.run_energy import run_energies
 
-__all__ = ["duration", "spending_section", "training_section"]
+__all__ = ["duration", "energy_text", "spending_section", "training_section"]
 
+JOULES_PER_KWH = 3.6e6
 COUNTERPARTS = {
     "train_macs": "macs",
     "train_memory_bytes": "peak_memory_bytes",
@@ -35,6 +38,21 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def energy_text(manifest: Mapping[str, Any]) -> str:
+    """The energy of a run as its manifest has it, or why it is not known; never a guess."""
+    found = run_energies(manifest)
+    counted = [item.joules for item in found if item.joules is not None]
+    if not counted:
+        reasons = dict.fromkeys(item.source for item in found)
+        return f"not measured: {'; '.join(reasons) or 'no counter was read'}"
+    joules = sum(counted)
+    times, whole = len(counted), 1 + int(manifest.get("openings", 0))
+    part = "" if times == whole else f", in {times} of the {whole} times that it was worked on"
+    source = next(item.source for item in found if item.joules is not None)
+    amount = f"{number(joules)} J ({number(joules / JOULES_PER_KWH)} kWh)"
+    return f"{amount}{part}, as counted by {source}"
 
 
 def training_section(record: RunRecord, notes: Mapping[str, str]) -> Section:
@@ -178,7 +196,7 @@ def spending_section(record: RunRecord) -> Section:
     items["begun to ended"] = f"{duration(cost.wall_s)}{pauses}"
     if record.dataset is not None:
         items["tables of devices"] = "what measuring them took is not in it"
-    items["energy"] = "not known: nothing metered this search"
+    items["energy"] = energy_text(record.manifest)
     device = record.run.device()
     items["machine"] = f"{device.name}, {device.cores} cores"
     if cost.failed:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hw_profiles.errors import UnavailableError
 from nas.report_document import printable
 from nas.report_figures import (
+    BAND,
     GREYS,
     PALETTE,
     SCALE,
@@ -18,9 +19,8 @@ from nas.report_figures import (
     Heatmap,
     Panel,
     Series,
-    log_ticks,
-    tick_text,
 )
+from nas.report_ticks import label_lines, log_ticks, tick_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ def _size(panel: Panel | Heatmap) -> tuple[float, float]:
     if isinstance(panel, Heatmap):
         return 2.2 + CELL * len(panel.names), 2.0 + CELL * len(panel.names)
     rows = len(panel.y.categories)
-    return (2 * WIDTH if panel.wide else WIDTH), max(HEIGHT, 1.2 + 0.22 * rows)
+    return (WIDTH if panel.span == 1 else 2 * WIDTH), max(HEIGHT, 1.2 + 0.22 * rows)
 
 
 def _panel(axes: Axes, panel: Panel) -> None:
@@ -120,6 +120,10 @@ def _title(axes: Axes, title: str, note: str) -> None:
     axes.set_title("\n".join(lines), fontsize=8, loc="left")
 
 
+def _label(name: str) -> str:
+    return "\n".join(map(printable, label_lines(name)))
+
+
 def _wrapped(text: str, width: int = 56) -> Sequence[str]:
     import textwrap
 
@@ -133,12 +137,17 @@ def _draw(axes: Axes, series: Series) -> None:
         ("xerr", series.x_low, series.x_high),
         ("yerr", series.y_low, series.y_high),
     ):
-        if low:
+        if low and not (series.band and name == "yerr"):
             centre = getattr(series, name[0])
             errors[name] = [
                 [max(0.0, c - each) for each, c in zip(low, centre, strict=True)],
                 [max(0.0, each - c) for each, c in zip(high, centre, strict=True)],
             ]
+    if series.band:
+        step: Any = "post" if series.step else None
+        axes.fill_between(
+            series.x, series.y_low, series.y_high, step=step, color=colour, alpha=BAND, linewidth=0
+        )
     axes.errorbar(
         series.x,
         series.y,
@@ -146,6 +155,7 @@ def _draw(axes: Axes, series: Series) -> None:
         label=printable(series.name),
         color=colour,
         linestyle=LINES[series.line],
+        drawstyle="steps-post" if series.step else "default",
         linewidth=1.2,
         elinewidth=0.6,
         marker=SHAPES.get(series.marker, "none"),
@@ -163,7 +173,7 @@ def _set_axis(axes: Axes, axis: Axis, which: str, numbers: Sequence[float]) -> N
         last = len(axis.categories) - 1
         ends = (-0.5, last + 0.5) if which == "x" else (last + 0.5, -0.5)
         axes.set(**{f"{which}lim": ends})
-        place.set_ticks(range(last + 1), [printable(name) for name in axis.categories])
+        place.set_ticks(range(last + 1), [_label(name) for name in axis.categories])
     elif axis.log and numbers:
         axes.set(**{f"{which}scale": "log"})
         low, high = axes.get_xlim() if which == "x" else axes.get_ylim()
@@ -180,7 +190,7 @@ def _heatmap(axes: Axes, panel: Heatmap) -> None:
     n = len(panel.names)
     colours = LinearSegmentedColormap.from_list("tau", [light for light, _ in SCALE])
     axes.imshow(panel.values, cmap=colours, vmin=-1, vmax=1)
-    names = [printable(name) for name in panel.names]
+    names = [_label(name) for name in panel.names]
     axes.set_xticks(range(n), names, rotation=60, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), names)
     for row, values in enumerate(panel.values):

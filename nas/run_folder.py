@@ -274,6 +274,11 @@ class RunFolder:
         """Marks the run as ended and records the checksum of every file."""
         self._write_manifest(read_json(self.manifest), state)
 
+    def add_to_manifest(self, name: str, entry: Mapping[str, Any]) -> None:
+        """Adds an entry to a list of the manifest, which changes nothing else of the run."""
+        manifest = read_json(self.manifest)
+        write_json(self.manifest, _sealed(manifest | {name: [*manifest.get(name, []), entry]}))
+
     def read_pareto(self) -> ParetoSet:
         """The Pareto set that was written last.
 

@@ -29,6 +29,7 @@ from nas.progress import Bar, Reporter
 from nas.quality import Quality
 from nas.redundancy import RedundantGroup, leading
 from nas.resuming import check_same_experiment, check_study
+from nas.run_energy import metered
 from nas.run_folder import RunFolder
 from nas.sampler_names import COST_AWARE
 from nas.samplers import make_sampler
@@ -116,7 +117,8 @@ def run_experiment(
         report.line(f"The sampler goes by the quality and {', '.join(steering)}.")
     run = run or RunFolder.create(folder, experiment, ready.priced, local_device())
     search = Search(experiment, run, space, dataset, pricer, problem, report, redundant=redundant)
-    return search.run(ready.table)
+    with metered(run):
+        return search.run(ready.table)
 
 
 def free_folder(name: str, parent: Path = Path("runs")) -> Path:

@@ -17,7 +17,7 @@ from nas.report_document import Document, Facts, Table
 from nas.report_figures import Axis, Heatmap, Panel, Series
 from nas.report_runs import read_run
 from nas.report_search import search_document
-from nas.report_spending import duration
+from nas.report_spending import duration, energy_text
 from nas.run_folder import RunFolder
 from search_spaces import CorruptFileError
 
@@ -77,7 +77,7 @@ def test_every_indicator_has_a_panel_of_the_same_kind(of_search: Document, finis
     first = finished.outcome.pareto.members[0]
     found = panels(of_search)
     assert list(found) == list(first.indicators)
-    assert {panel.wide for panel in found.values()} == {False}
+    assert {panel.span for panel in found.values()} == {1}
     assert {len({s.name for s in p.series} - {"measured whole"}) for p in found.values()} == {
         len({s.name for s in found["params"].series})
     }
@@ -130,7 +130,11 @@ def test_what_it_holds_for_and_what_it_took_is_said(of_search: Document, finishe
     assert device in facts["Device: local"].items["device"]
     assert "1 epochs of batch 64 with adamw" in facts["Task and training"].items["training"]
     assert "10 trained, 0 ended early, 0 failed" in facts["Search"].items["evaluations"]
-    assert facts["Search"].items["energy"] == "not known: nothing metered this search"
+    energy = facts["Search"].items["energy"]
+    manifest = json.loads((finished.folder / "manifest.json").read_text())
+    (kept,) = manifest["energy"]
+    assert kept["source"] in energy
+    assert str(energy).startswith("not measured: ") == (kept["joules"] is None)
     log = [json.loads(line) for line in (finished.folder / "events.jsonl").open()]
     total = duration(sum(item["seconds"] for item in log))
     assert facts["Search"].items["training, in all"] == f"{total} of one core"
@@ -139,6 +143,25 @@ def test_what_it_holds_for_and_what_it_took_is_said(of_search: Document, finishe
     assert device in notes["latency_s@local"]
     assert "batch 1" in notes["latency_s@local"]
     assert notes["train_macs"] == "counted, batch 64 with adamw"
+
+
+class TestEnergy:
+    """What a manifest knows of energy, in a line."""
+
+    def test_joules_of_all_openings_are_added(self) -> None:
+        kept = [{"joules": 1.8e6, "source": "RAPL"}, {"joules": 1.8e6, "source": "RAPL"}]
+        text = energy_text({"openings": 1, "energy": kept})
+        assert text == "3,600,000 J (1 kWh), as counted by RAPL"
+
+    def test_an_opening_that_was_killed_is_said_to_be_missing(self) -> None:
+        kept = [{"joules": 90.0, "source": "RAPL"}]
+        text = energy_text({"openings": 2, "energy": kept})
+        assert text.startswith("90 J (2.5e-05 kWh), in 1 of the 3 times that it was worked on")
+
+    def test_without_a_counter_the_reason_stands_and_no_number(self) -> None:
+        kept = [{"joules": None, "source": "no zone"}, {"joules": None, "source": "no zone"}]
+        assert energy_text({"openings": 1, "energy": kept}) == "not measured: no zone"
+        assert energy_text({}) == "not measured: no counter was read"
 
 
 def test_training_stands_beside_inference(of_search: Document) -> None:

@@ -23,11 +23,11 @@ from nas.report_figures import (
     Limit,
     Panel,
     Series,
-    log_ticks,
     staircase,
 )
 from nas.report_plotly import DARK, panel_json
 from nas.report_svg import write_svg
+from nas.report_ticks import label_lines, log_ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 POINTS = Series(
@@ -82,6 +82,8 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         Series("a", (), (), marker="blob")
     with pytest.raises(ValueError, match="both are empty"):
         Series("a", (), ())
+    with pytest.raises(ValueError, match="`band` needs `y_low` and `y_high`"):
+        Series("a", (1.0,), (1.0,), line="solid", y_low=(0.5,), band=True)
     with pytest.raises(ValueError, match="squares of 2"):
         Heatmap("t", ("a", "b"), ((1.0, 0.0),), ((("", "")),))
     with pytest.raises(ValueError, match="'A b'"):
@@ -115,6 +117,49 @@ def test_plotly_gets_the_numbers_and_shows_names_as_they_are() -> None:
     assert 10 ** axis["range"][0] < 0.5
     assert 10 ** axis["range"][1] > 120
     assert panel_json(HEAT)["data"][0]["z"] == [[1.0, None], [-0.5, 1.0]]
+
+
+BAND = Series(
+    "arm", (1.0, 2.0), (3.0, 2.0), line="solid", y_low=(2.0, 1.0), y_high=(4.0, 3.0), band=True,
+    step=True,
+)  # fmt: skip
+
+
+def test_a_band_is_one_area_below_its_line_and_hidden_with_it() -> None:
+    band, line = panel_json(dataclasses.replace(PANEL, series=(BAND,)))["data"]
+    # Along the lower ends and back along the upper ones, each kept until the next x.
+    corners = list(zip(band["x"], band["y"], strict=True))
+    assert corners == [(1, 2), (2, 2), (2, 1), (2, 3), (2, 4), (1, 4)]
+    assert band["fill"] == "toself"
+    assert band["name"] == line["name"]
+    assert band["hoverinfo"] == "skip"
+    assert 0 < band["opacity"] < 0.5
+    assert "error_y" not in line
+    assert line["line"]["shape"] == "hv"
+    straight = dataclasses.replace(BAND, step=False)
+    band, line = panel_json(dataclasses.replace(PANEL, series=(straight,)))["data"]
+    assert list(zip(band["x"], band["y"], strict=True)) == [(1, 2), (2, 1), (2, 3), (1, 4)]
+    assert line["line"]["shape"] == "linear"
+
+
+def test_long_names_are_broken_into_lines() -> None:
+    name = "latency_s@nvidia-h200:cudagraph-fp16-b1"
+    rows = Panel("p", Axis("x"), Axis("", categories=(name, "b")), (LINE,))
+    assert panel_json(rows)["layout"]["yaxis"]["ticktext"] == [
+        "latency_s@nvidia-h200:<br>cudagraph-fp16-b1", "b"
+    ]  # fmt: skip
+    short = Heatmap("t", ("a", "b"), ((1.0, 1.0),) * 2, (("", ""),) * 2)
+    long = dataclasses.replace(short, names=("a", name))
+    heights = [panel_json(each)["layout"]["height"] for each in (short, long)]
+    # Room for 22 characters on a slant.
+    assert heights[1] - heights[0] > 80
+
+
+@given(st.text(alphabet="ab@:-", max_size=80))
+def test_a_label_loses_nothing(name: str) -> None:
+    lines = label_lines(name)
+    assert "".join(lines) == name
+    assert all(len(line) <= 24 or not set("@:") & set(line[:-1]) for line in lines)
 
 
 def test_families_differ_in_shape_and_colours_have_two_themes() -> None:
@@ -168,6 +213,22 @@ class TestSvg:
             if PALETTE[1][0] in item.get("style", "") and "dasharray" in item.get("style", "")
         ]
         assert len(limits) == 2 + 1
+
+    def test_a_band_is_an_area_of_its_colour(self, tmp_path: Path) -> None:
+        path = tmp_path / "band.svg"
+        write_svg(Figure("a", "b", "c", (dataclasses.replace(PANEL, series=(BAND,)),)), path)
+        areas = [
+            item.get("style", "")
+            for item in ET.parse(path).getroot().iter(f"{SVG}path")
+            if "fill-opacity: 0.14" in item.get("style", "")
+        ]
+        uses = [
+            item.get("style", "")
+            for item in ET.parse(path).getroot().iter(f"{SVG}use")
+            if "fill-opacity: 0.14" in item.get("style", "")
+        ]
+        (style,) = areas or uses
+        assert f"fill: {PALETTE[0][0]}" in style
 
     def test_names_are_written_as_they_are_and_may_hold_anything(self, tmp_path: Path) -> None:
         strange = dataclasses.replace(PANEL, title="<&> -- $ \x00\ud800")
