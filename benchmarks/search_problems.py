@@ -195,8 +195,12 @@ class SmoothError:
         return error
 
 
-def large_space() -> Subject:
-    """The large space with quality and seven exact costs, and a front by a long run."""
+def large_space(noise: float = LARGE_NOISE) -> Subject:
+    """The large space with quality and seven exact costs, and a front by a long run.
+
+    Args:
+        noise: Standard deviation of what is added to an error.
+    """
     space = large_vit()
     problem = SpaceProblem(space, Pricer(CountTable(), TrainingSetup(), {}), LARGE_COSTS)
     quality = SmoothError(space)
@@ -206,7 +210,10 @@ def large_space() -> Subject:
         codes = problem.random_codes(MEDIAN_SAMPLE, rng)
         return long_run(problem, quality, float(np.median(quality(codes))), rng)
 
-    return Subject("large space, 8 objectives", problem, quality, front, LARGE_NOISE)
+    name = "large space, 8 objectives"
+    if noise != LARGE_NOISE:
+        name += f", noise {noise:g}" if noise else ", no noise"
+    return Subject(name, problem, quality, front, noise)
 
 
 MEDIAN_SAMPLE = 50_000
@@ -290,6 +297,8 @@ PROBLEMS: Mapping[str, Callable[[Path], Subject]] = {
         hwgpt(folder, ("lat_ms_a100", "energy_wh_a100", "lat_ms_cpu_meta", "mem_mb_a100")),
     ),
     "large-8": lambda folder: large_space(),
+    "large-8-quiet": lambda folder: large_space(LARGE_NOISE / 4),
+    "large-8-exact": lambda folder: large_space(0.0),
 }
 """What makes each problem from the folder of the published tables."""
 
