@@ -16,9 +16,10 @@ from pathlib import Path
 
 from nas.derived_columns import DerivedColumn
 from nas.disagreement import Disagreement
-from nas.rendering import print_json, print_rows
+from nas.rendering import print_json
 from nas.table_comparison import TableComparison, TableQuestion, compare_table
 from nas.table_comparison_rendering import print_strata, print_table_comparison
+from nas.terminal import marks, print_table
 from nas.tolerance import Tolerance
 
 GPU, CPU = "img_s__amp-pt291-cu130-5090", "img_s__fp32-pt240-cpu-i9_10940x-dynamo"
@@ -90,9 +91,13 @@ def main() -> None:
 def _print_efficientnets(whole: TableComparison, divided: TableComparison) -> None:
     """Prints the share of EfficientNets among all models and on each front."""
     rows = [["all", *_shares(whole.overall)]]
-    rows += [[str(stratum), *_shares(stratum.disagreement)] for stratum in divided.strata]
-    headings = ["models", "n", "of all", *whole.overall.indicators]
-    print_rows(headings, rows, "EfficientNets (V1 + V2) on the front of top-1 against each cost")
+    rows += [
+        [", ".join(stratum.labels.values()), *_shares(stratum.disagreement)]
+        for stratum in divided.strata
+    ]
+    short = marks(whole.overall.indicators)
+    headings = [", ".join(divided.strata[0].labels), "n", "of all", *short.values()]
+    print_table(headings, rows, "EfficientNets (V1 + V2) on the front of top-1 against each cost")
 
 
 def _shares(found: Disagreement) -> list[str]:

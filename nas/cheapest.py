@@ -24,11 +24,12 @@ class Recommendation:
     Attributes:
         quantile: Share of the models that do not reach the quality.
         quality: What is asked for: at least, or at most where less is better.
-        models: How many reach it and have every cost.
-        cheapest: The model that each indicator recommends.
+        models: How many reach it.
+        cheapest: The model that each indicator recommends, of those whose cost by it is known;
+            indicators of which no such model is known are not there.
         times: How many times the cost of the cheapest each of these takes by each indicator:
-            ``times[a][b]`` is what the cheapest by ``a`` takes of ``b``; ``None`` where ratios
-            mean nothing.
+            ``times[a][b]`` is what the cheapest by ``a`` takes of ``b``; ``None`` where that is
+            not known, or ratios mean nothing.
     """
 
     quantile: float
@@ -60,32 +61,38 @@ class Recommendation:
 
 
 def recommendations(table: ModelTable) -> tuple[Recommendation, ...]:
-    """What each indicator recommends at three qualities, among models that have every cost.
+    """What each indicator recommends at three qualities, among models of which it is known.
 
     Of models that are as cheap the better one is recommended.
     """
-    whole = table.take(table.complete)
+    whole = table.take(~np.isnan(table.scores) & ~np.isnan(table.values).all(axis=1))
     result = []
     for quantile in QUANTILES if len(whole) else ():
         # The quality of a model, so that the model reaches it whatever is rounded.
         limit = float(np.quantile(whole.loss, 1 - quantile, method="lower"))
         good = whole.take(whole.loss <= limit)
-        rows = [int(np.lexsort((good.loss, cost))[0]) for cost in good.costs.T]
-        with np.errstate(over="ignore"):
-            times = np.exp(good.log_costs[rows] - good.log_costs.min(axis=0))
+        # NaN is sorted last, so the first is known if any is.
+        first = [int(np.lexsort((good.loss, cost))[0]) for cost in good.costs.T]
+        rows = {
+            place: row for place, row in enumerate(first) if not np.isnan(good.values[row, place])
+        }
+        logs, names = good.log_costs, good.indicators
+        times = {a: {b: _times(logs[row, b], logs[rows[b], b]) for b in rows}
+                 for a, row in rows.items()}  # fmt: skip
         result.append(
             Recommendation(
                 quantile,
                 -limit if table.quality in table.maximized else limit,
                 len(good),
-                {name: good.names[i] for name, i in zip(table.indicators, rows, strict=True)},
-                {
-                    name: {
-                        other: value if math.isfinite(value) else None
-                        for other, value in zip(table.indicators, of, strict=True)
-                    }
-                    for name, of in zip(table.indicators, times.tolist(), strict=True)
-                },
+                {names[place]: good.names[row] for place, row in rows.items()},
+                {names[a]: {names[b]: value for b, value in of.items()} for a, of in times.items()},
             )
         )
     return tuple(result)
+
+
+def _times(log_cost: float, least: float) -> float | None:
+    """How many times the least a cost is, of logarithms; ``None`` where that is no number."""
+    with np.errstate(over="ignore"):
+        value = float(np.exp(log_cost - least))
+    return value if math.isfinite(value) else None

@@ -44,10 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit status."""
     parser = _parser()
     options = parser.parse_args(arguments)
-    if options.command == "search" and (options.experiment is None) == (options.table is None):
-        parser.error("search takes either EXPERIMENT.toml, or --table FILE in its place")
-    if options.command == "compare" and (options.experiment is None) == (options.table is None):
-        parser.error("compare takes either EXPERIMENT.toml, or --table FILE in its place")
+    if options.command in ("search", "compare") and bool(options.experiment) == bool(options.table):
+        asked = "both are given" if options.table else "neither is given"
+        options.parser.error(
+            f"it takes either EXPERIMENT.toml or --table FILE in its place; {asked}. "
+            f"`hwnas {options.command} --help` says what goes with which."
+        )
     typed = sys.argv[1:] if arguments is None else arguments
     options.line = shlex.join(["hwnas", *map(str, typed)])
     from nas.errors import exit_status
@@ -88,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         name: str, text: str, function: str, under: Any = commands, module: str = "commands"
     ) -> Any:
         added = under.add_parser(name, help=text, description=text)
-        added.set_defaults(command=function, module=module)
+        added.set_defaults(command=function, module=module, parser=added)
         return added
 
     search = command("search", "Run an experiment and print its Pareto set.", "search")

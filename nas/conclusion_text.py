@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.comparison_scores import ComparisonScores
-from nas.conclusions import FAMILY, Conclusion
-from nas.paired_tests import LEVEL, Estimate, PairedTest, least_p
+from nas.conclusions import EACH, FAMILY, Conclusion
+from nas.paired_tests import LEVEL, PairedTest, least_p
 from nas.shares import percent
+from nas.short_names import joined
 
 __all__ = ["conclusion_lines"]
 
@@ -18,37 +19,37 @@ GROUPS = 3
 """Conclusions of single indicators that are told of, those farthest from what is right."""
 ALIKE = 0.2
 """By how much of the largest the numbers of one conclusion differ at the most."""
-
-LONG = 12
-"""Characters that names begin with from which they are given once."""
+SHARES_ALIKE = 0.1
+"""By how much the shares of one conclusion differ at the most, where no word has most."""
+MOST = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A trait as a conclusion has it: a word with its share of the picks, or a mean number."""
+    """A trait as a conclusion has it: a word with its share of the picks, or a mean number.
+
+    Attributes:
+        trait: Its name.
+        word: The word; empty of a number.
+        number: The share, or the number.
+        mostly: Whether it is the word that most have, rather than one that tells conclusions apart.
+    """
 
     trait: str
     word: str
     number: float
-
-    @classmethod
-    def of(cls, items: Sequence[Conclusion], estimates: Sequence[Estimate]) -> _Told:
-        """Of the conclusions of one arm on one trait: the word of the largest share, if any."""
-        first = items[0]
-        if not first.value:
-            return cls(first.trait, "", estimates[0].value)
-        shares = [(e.value, item.value) for item, e in zip(items, estimates, strict=True)]
-        if first.other:
-            shares.append((1 - shares[0][0], first.other))
-        share, word = max(shares)
-        return cls(first.trait, word, share)
+    mostly: bool = False
 
     def alike(self, other: _Told) -> bool:
         """Whether it comes to the same conclusion: that word, or a number close to it."""
-        if self.word or other.word:
-            return self.word == other.word
-        numbers = abs(self.number), abs(other.number)
-        return abs(self.number - other.number) <= ALIKE * max(numbers)
+        if self.word != other.word:
+            return False
+        if self.mostly and other.mostly:
+            return True
+        apart = abs(self.number - other.number)
+        return apart <= (
+            SHARES_ALIKE if self.word else ALIKE * max(abs(self.number), abs(other.number))
+        )
 
     def far(self, right: _Told) -> float:
         """How far it is from what is right: relative, or in shares."""
@@ -57,8 +58,13 @@ class _Told:
         return abs(self.number - (right.number if self.word == right.word else -right.number))
 
 
-def conclusion_lines(scores: ComparisonScores) -> list[str]:
-    """Which models each indicator alone makes a user take, which are right, and what is shown."""
+def conclusion_lines(scores: ComparisonScores, short: Mapping[str, str]) -> list[str]:
+    """Which models each indicator alone makes a user take, which are right, and what is shown.
+
+    Args:
+        scores: Of the comparison.
+        short: What lines call indicators.
+    """
     traits = _told_traits(scores)
     if not traits:
         return []
@@ -69,18 +75,20 @@ def conclusion_lines(scores: ComparisonScores) -> list[str]:
             "No trait of the models is shown to differ between those that a single indicator "
             f"makes a user take and those that are right over all {len(scores.names)}."
         ]
-    right = _by_trait(traits, [item for item in items if item.arm == items[0].arm], right=True)
-    groups = _groups(traits, items, right)
-    first, *others = [(_either(arms), _models(told)) for arms, told in groups]
-    alone = [f"Judged by {first[0]} alone the models to take are {first[1]}"]
-    alone += [f"by {names}, {models}" for names, models in others]
+    words = {name: _word([item for item in items if item.trait == name]) for name in traits}
+    right = _by_trait(words, [item for item in items if item.arm == items[0].arm], right=True)
+    groups = _groups(words, items, right)
+    lines = [
+        f"Judged by {joined(arms, short)} alone, the models to take: {_models(told)}."
+        for arms, told in groups
+    ]
     left = len({item.arm for item in items}) - sum(len(arms) for arms, _ in groups)
     if left:
-        alone.append(f"by {left} more, nearer to what is right")
+        lines[-1] += f" {left} more indicators are nearer to what is right."
     return [
-        f"{'; '.join(alone)}.",
-        f"Right here, over budgets on all {len(scores.names)} indicators: models "
-        f"{_models([right])}. {' '.join(_tested(traits, items))}",
+        *lines,
+        f"Right here, over budgets on all {len(scores.names)} indicators: {_models([right])}.",
+        *_tested(traits, items, short),
     ]
 
 
@@ -100,23 +108,56 @@ def _could_show(scores: ComparisonScores) -> bool:
     return least_p(scores.seeds) * len(scores.conclusions) <= 1 - LEVEL
 
 
-def _by_trait(traits: Sequence[str], items: Sequence[Conclusion], *, right: bool) -> list[_Told]:
+def _word(items: Sequence[Conclusion]) -> str:
+    """Of a trait the word whose shares are told; empty where the word of most is, or of numbers.
+
+    That is the word of most where each conclusion and what is right have one. Otherwise it is the
+    one by which they differ most surely, or most.
+    """
+    if not items[0].value:
+        return ""
+    arms = list(dict.fromkeys(item.arm for item in items))
+    each = [_shares([item for item in items if item.arm == arm], right=side)
+            for arm in arms for side in (False, True)]  # fmt: skip
+    if not items[0].trait.endswith(EACH) and all(max(of.values()) > MOST for of in each):
+        return ""
+    surest = min(items, key=lambda item: (item.test.p, -abs(item.picked.value - item.right.value)))
+    return surest.value
+
+
+def _shares(items: Sequence[Conclusion], *, right: bool) -> dict[str, float]:
+    """The share of each word, of the conclusions of one arm on one trait."""
+    shares = {item.value: (item.right if right else item.picked).value for item in items}
+    if items[0].other:
+        shares[items[0].other] = 1 - shares[items[0].value]
+    return shares
+
+
+def _by_trait(words: Mapping[str, str], items: Sequence[Conclusion], *, right: bool) -> list[_Told]:
     """The traits of one arm's picks, or of what is right."""
     found = []
-    for name in traits:
+    for name, word in words.items():
         of = [item for item in items if item.trait == name]
-        if of:
-            found.append(_Told.of(of, [item.right if right else item.picked for item in of]))
+        if not of:
+            continue
+        shares = _shares(of, right=right)
+        if not of[0].value:
+            found.append(_Told(name, "", shares[""]))
+        elif word:
+            found.append(_Told(name, word, shares.get(word, 0.0)))
+        else:
+            most = max(shares, key=lambda each: shares[each])
+            found.append(_Told(name, most, shares[most], mostly=True))
     return found
 
 
 def _groups(
-    traits: Sequence[str], items: Sequence[Conclusion], right: Sequence[_Told]
+    words: Mapping[str, str], items: Sequence[Conclusion], right: Sequence[_Told]
 ) -> list[tuple[list[str], list[list[_Told]]]]:
     """Arms that come to the same conclusion with what they conclude, the farthest off first."""
     groups: list[tuple[list[str], list[list[_Told]]]] = []
     for arm in dict.fromkeys(item.arm for item in items):
-        told = _by_trait(traits, [item for item in items if item.arm == arm], right=False)
+        told = _by_trait(words, [item for item in items if item.arm == arm], right=False)
         for arms, known in groups:
             if all(len(told) == len(k) and all(map(_Told.alike, told, k)) for k in known):
                 arms.append(arm)
@@ -128,38 +169,27 @@ def _groups(
     return groups[:GROUPS]
 
 
-def _either(arms: Sequence[str]) -> str:
-    """Arms, with what all of them begin with given once where it is long.
-
-    >>> _either(["latency_s@gpu:fp16-b1", "latency_s@gpu:fp16-b64"])
-    'latency_s@gpu:fp16-b1 or ...-b64'
-    >>> _either(["params", "macs"])
-    'params or macs'
-    """
-    shared = arms[0]
-    while not all(arm.startswith(shared) for arm in arms):
-        shared = shared[:-1]
-    end = max(map(shared.rfind, "@:-"))
-    if len(arms) == 1 or end < LONG:
-        return " or ".join(arms)
-    return " or ".join([arms[0], *(f"...{arm[end:]}" for arm in arms[1:])])
-
-
 def _models(told: Sequence[Sequence[_Told]]) -> str:
-    """What models of one conclusion are like: ``"of mean width 50.3 to 51 and depth 2.42"``."""
-    words, means = [], []
+    """What models of one conclusion are: ``"mean width 50.3 to 51 and mean depth 2.42"``."""
+    said = []
     for column in zip(*told, strict=True):
-        numbers = [item.number for item in column]
-        as_text = percent if column[0].word else "{:.3g}".format
+        first, numbers = column[0], [item.number for item in column]
+        as_text = percent if first.word else "{:.3g}".format
         ends = " to ".join(dict.fromkeys((as_text(min(numbers)), as_text(max(numbers)))))
-        if column[0].word:
-            words.append(f"mostly of {column[0].trait} {column[0].word} ({ends})")
+        if first.mostly:
+            said.append(f"mostly of {first.trait} {first.word} ({ends})")
+        elif first.trait.endswith(EACH):
+            said.append(f"{first.word} in {ends} of {first.trait}")
+        elif first.word:
+            said.append(f"{first.trait}={first.word} in {ends}")
         else:
-            means.append(f"{column[0].trait} {ends}")
-    return " and ".join([*words, *([f"of mean {' and '.join(means)}"] if means else [])])
+            said.append(f"mean {first.trait} {ends}")
+    return " and ".join(said)
 
 
-def _tested(traits: Sequence[str], items: Sequence[Conclusion]) -> list[str]:
+def _tested(
+    traits: Sequence[str], items: Sequence[Conclusion], short: Mapping[str, str]
+) -> list[str]:
     """What the tests say of picks against what is right."""
     if not any(item.test.significant for item in items):
         least = _least([item.test for item in items])
@@ -170,12 +200,14 @@ def _tested(traits: Sequence[str], items: Sequence[Conclusion]) -> list[str]:
         firm = list(dict.fromkeys(item.arm for item in of if item.test.significant))
         least = _least([item.test for item in of])
         if firm:
-            lines.append(f"The difference in {name} is shown for {', '.join(firm)}: p is {least}.")
+            arms = joined(firm, short, "and")
+            lines.append(f"The difference in {name} is shown for {arms}: p is {least}.")
         else:
             lines.append(f"A difference in {name} is not shown: p is {least}.")
     opposite = {item.arm for item in items if item.opposite and item.test.significant}
     if opposite:
-        lines.append(f"Most picks are of another kind for {', '.join(sorted(opposite))}.")
+        arms = joined(sorted(opposite), short, "and")
+        lines.append(f"Most picks are of another kind for {arms}.")
     return lines
 
 

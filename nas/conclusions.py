@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 
 from nas.budget_regret import BudgetUsers
 from nas.comparison import Arm, Model
+from nas.labels import read_label
 from nas.paired_tests import Estimate, PairedTest, corrected, median_estimate, paired_test
 
-__all__ = ["FAMILY", "Conclusion", "Trait", "conclusions", "is_single", "traits"]
+__all__ = ["EACH", "FAMILY", "Conclusion", "Trait", "conclusions", "is_single", "traits"]
 
 FAMILY = "family"
+EACH = "*"
+"""What the name of a trait ends in that several parts of a model have, such as edges of a cell."""
 MOST_WORDS = 6
 """Beyond so many words a trait is more like a name."""
-PAIR = re.compile(r"([\w.]+)=([^\s;]+)")
+NUMBERED = re.compile(r"(.+?)[_.]?\d+")
+"""Names of such parts."""
 
 Floats = NDArray[np.float64]
 
@@ -34,10 +38,12 @@ class Trait:
     """Something that models have, or have more or less of.
 
     Attributes:
-        name: ``"family"``, or a name of the configuration.
+        name: ``"family"``, a name of the configuration, or what the names of several of its parts
+            begin with: ``"edge*"``.
         value: The word that those have for which the column is 1; empty of a number.
         other: The word that the others have, where there is one only.
-        column: The number, or whether a model has the word: ``[models]``.
+        column: The number; or whether a model has the word, of parts the share of them that have
+            it: ``[models]``.
     """
 
     name: str
@@ -52,7 +58,7 @@ class Conclusion:
 
     Attributes:
         arm: The single-cost arm.
-        trait: See :class:`Trait`, also for the next two.
+        trait: Name of a :class:`Trait`, which see, also for the next two.
         value: The word whose shares are given; empty of a number.
         other: The only other word.
         picked: Mean over the budgets of the number, or share of those with the word, in the median
@@ -71,8 +77,9 @@ class Conclusion:
 
     @property
     def opposite(self) -> bool:
-        """Whether most of what is picked has the word and most of what is right has not, or not."""
-        return bool(self.value) and (self.picked.value > 0.5) != (self.right.value > 0.5)
+        """Whether most models picked have the word and most that are right have not, or not."""
+        of_models = bool(self.value) and not self.trait.endswith(EACH)
+        return of_models and (self.picked.value > 0.5) != (self.right.value > 0.5)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -91,8 +98,9 @@ def is_single(arm: Arm) -> bool:
 def traits(models: Sequence[Model]) -> list[Trait]:
     """What tells models apart: their families if there are several, otherwise their labels.
 
-    Labels are read as pairs such as ``"depth=4"``; a name counts if all models have it and it is a
-    number, or one of a few words.
+    A name of the labels counts if all models have it and it is a number (see
+    :mod:`nas.labels`), or one of a few words. Words of parts that are numbered, such as the
+    operations of ``edge0`` to ``edge5``, count together: the share of the parts that have each.
 
     >>> [(t.name, t.value, t.column.tolist()) for t in traits([Model("a", "depth=4 pool=cls"),
     ...                                                        Model("b", "depth=2 pool=mean")])]
@@ -100,21 +108,22 @@ def traits(models: Sequence[Model]) -> list[Trait]:
     """
     families = [model.family for model in models]
     if all(families) and len(set(families)) > 1:
-        return _words(FAMILY, families)
-    found = [dict(PAIR.findall(model.label)) for model in models]
-    shared = [name for name in found[0] if all(name in pairs for pairs in found)]
-    result = []
-    for name in shared:
+        return _words(FAMILY, [families])  # Each varies, as there are several.
+    found = [read_label(model.label) for model in models]
+    parts: dict[str, dict[str, list[str | float]]] = {}
+    for name in (name for name in found[0] if all(name in pairs for pairs in found)):
         cells = [pairs[name] for pairs in found]
-        try:
-            column = np.array([float(cell) for cell in cells])
-        except ValueError:
-            if 1 < len(set(cells)) <= MOST_WORDS:
-                result += _words(name, cells)
-            continue
-        if np.isfinite(column).all() and np.ptp(column) > 0:
-            result.append(Trait(name, "", "", column))
-    return result
+        part = NUMBERED.fullmatch(name) if any(isinstance(cell, str) for cell in cells) else None
+        parts.setdefault(f"{part[1]}{EACH}" if part else name, {})[name] = cells
+    result = []
+    for stem, columns in parts.items():
+        first, words = next(iter(columns)), [list(map(str, cells)) for cells in columns.values()]
+        numbers = [cell for cell in columns[first] if not isinstance(cell, str)]
+        if len(numbers) == len(models):
+            result.append(Trait(stem, "", "", np.array(numbers)))
+        elif len({word for cells in words for word in cells}) <= MOST_WORDS:
+            result += _words(first if len(columns) == 1 else stem, words)
+    return [trait for trait in result if np.ptp(trait.column) > 0]
 
 
 def conclusions(users: BudgetUsers, arms: Sequence[Arm]) -> tuple[Conclusion, ...]:
@@ -158,12 +167,16 @@ def conclusions(users: BudgetUsers, arms: Sequence[Arm]) -> tuple[Conclusion, ..
     return tuple(replace(item, test=test) for item, test in zip(found, tests, strict=True))
 
 
-def _words(name: str, cells: Sequence[str]) -> list[Trait]:
-    words = sorted(set(cells))
-    columns = [np.array([cell == word for cell in cells], dtype=float) for word in words]
+def _words(name: str, columns: Sequence[Sequence[str]]) -> list[Trait]:
+    """Of each word the share of a model's parts that have it, ``columns`` being ``[parts][n]``."""
+    words = sorted({word for cells in columns for word in cells})
+    table = np.array(columns)
+    shares = [(table == word).mean(axis=0) for word in words]
     if len(words) == 2:  # The shares of the second are what those of the first leave.
-        return [Trait(name, words[0], words[1], columns[0])]
-    return [Trait(name, word, "", column) for word, column in zip(words, columns, strict=True)]
+        words, shares, other = words[:1], shares[:1], words[1]
+    else:
+        other = ""
+    return [Trait(name, word, other, column) for word, column in zip(words, shares, strict=True)]
 
 
 def _mean(column: Floats, taken: NDArray[np.int64]) -> float:

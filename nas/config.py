@@ -6,13 +6,16 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Strict, ValidationError
 
 from nas.errors import ExperimentError
 from nas.spaces import nearest
 from search_spaces import UnknownNameError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = [
     "Config",
@@ -22,6 +25,7 @@ __all__ = [
     "explained",
     "override",
     "placed",
+    "problem",
     "read_config",
 ]
 
@@ -98,8 +102,13 @@ def explained(error: ValidationError, where: str, model: type[Config]) -> Experi
         elif item["type"] == "missing":
             lines.append(f"{where}: `{dotted}` is missing; add it.")
         else:
-            lines.append(f"{where}: `{dotted}`: {item['msg']}; got {item['input']!r}.")
+            lines.append(f"{where}: `{dotted}`: {problem(item)}; got {item['input']!r}.")
     return ExperimentError("\n".join(lines))
+
+
+def problem(item: ErrorDetails) -> str:
+    """What is wrong with one value: of what a validator raised itself, its own words alone."""
+    return str(item.get("ctx", {}).get("error", item["msg"]))
 
 
 def override(data: dict[str, Any], text: str) -> None:

@@ -41,7 +41,7 @@ class Disagreement:
         comparable: Difference up to which two models are of about the same quality.
         flips: Of every two costs.
         telling: The pairs of models that say most.
-        redundant: Costs that order the models alike, by those that have every cost.
+        redundant: Costs that order the models alike, of every two those that have both.
         recommendations: The cheapest model by each cost, at some qualities.
     """
 
@@ -64,8 +64,7 @@ class Disagreement:
     @classmethod
     def of(cls, table: ModelTable) -> Disagreement:
         """That of the models of a table; takes time in the square of their number."""
-        priced = table.values[~np.isnan(table.values).any(axis=1)]
-        columns = {name: priced[:, i] for i, name in enumerate(table.indicators)}
+        columns = dict(zip(table.indicators, table.values.T, strict=True))
         telling, each = telling_pairs(table)
         return cls(
             quality=table.quality,

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from nas.cheapest import Recommendation
 from nas.disagreement import Correlations, Disagreement
 from nas.model_table import ALL
-from nas.rendering import print_rows
 from nas.telling_pairs import TellingPair
+from nas.terminal import legend, marks, print_table, say
 
-__all__ = ["initials", "print_disagreement", "print_families", "print_recommendations"]
+__all__ = ["print_disagreement", "print_families", "print_recommendations"]
 
-WIDE = 90
-"""Characters of headings from which letters stand for names."""
 ROWS = 15
 """Pairs of indicators that are shown."""
 FAMILIES = 8
@@ -34,12 +32,11 @@ def print_disagreement(found: Disagreement) -> None:
     _print_pairs(found)
     _print_fronts(found)
     if found.telling:
-        print(f"Pairs that say most, within {found.comparable:.3g} of each other in "
-              f"{found.quality}:")  # fmt: skip
+        say(f"Pairs that say most, within {found.comparable:.3g} of each other in {found.quality}:")
         for pair in found.telling:
-            print(f"  {_said(pair, found.maximized)}")
+            say(_said(pair, found.maximized), 2)
     if found.redundant:
-        print(f"Redundant here: {'; '.join(map(str, found.redundant))}.")
+        say(f"Redundant here: {'; '.join(map(str, found.redundant))}.")
     else:
         print("No two indicators are redundant here (tau at least 0.9).")
 
@@ -50,25 +47,26 @@ def print_recommendations(found: Recommendation, quality: str, maximized: Collec
     chosen = set(found.cheapest.values())
     of = f"{quality} {found.quality:.4g} or better (the best {found.models} models)"
     if len(names) > 1 and len(chosen) == 1:
-        print(f"At {of} every indicator alone recommends {next(iter(chosen))}.")
+        say(f"At {of} every indicator alone recommends {next(iter(chosen))}.")
     elif len(names) > 1:
-        print(f"At {of} {len(names)} single indicators recommend {len(chosen)} different models:")
+        say(f"At {of} {len(names)} single indicators recommend {len(chosen)} different models:")
         worst = found.worst
         for name in sorted(worst, key=lambda n: -worst[n][1]):
             other, times = worst[name]
+            known = sum(value is not None for value in found.times[name].values())
+            what = "cheapest by all" if known == len(names) else "cheapest by all that is known"
             if times > 1:
-                print(f"  by {name} alone it is {found.cheapest[name]}, which "
-                      f"{_costs(other, times, found.cheapest[other], maximized)}.")  # fmt: skip
-            else:
-                print(f"  by {name} alone it is {found.cheapest[name]}, cheapest by all.")
-    marks = initials(names)
+                what = f"which {_costs(other, times, found.cheapest[other], maximized)}"
+            say(f"by {name} alone it is {found.cheapest[name]}, {what}.", 2)
+    short = marks(names)
+    legend(short)
     rows = [
-        [_labelled(name, marks), found.cheapest[name]]
+        [short[name], found.cheapest[name]]
         + ["" if t is None else f"{t:.3g}" for t in found.times[name].values()]
         for name in names
     ]
-    headings = ["cheapest by", "model", *marks.values()]
-    print_rows(headings, rows, "Times the cost of the cheapest by each indicator")
+    headings = ["cheapest by", "model", *short.values()]
+    print_table(headings, rows, "Times the cost of the cheapest by each indicator", keep=2)
 
 
 def _said(pair: TellingPair, maximized: Collection[str]) -> str:
@@ -87,52 +85,42 @@ def _costs(name: str, times: float, other: str, maximized: Collection[str]) -> s
     return f"takes {times:.3g} times the {name} of {other}"
 
 
-def initials(names: Sequence[str]) -> dict[str, str]:
-    """What stands for each name in headings: the name, or a letter where they are long."""
-    if sum(map(len, names)) <= WIDE:
-        return {name: name for name in names}
-    return {name: _letter(i) for i, name in enumerate(names)}
-
-
-def _letter(position: int) -> str:
-    return (_letter(position // 26 - 1) if position >= 26 else "") + chr(65 + position % 26)
-
-
-def _labelled(name: str, marks: Mapping[str, str]) -> str:
-    mark = marks.get(name, name)
-    return name if mark == name else f"{mark} {name}"
-
-
 def _print_gaps(found: Disagreement) -> None:
     gaps = {name: n for name, n in found.missing.items() if n}
-    print(f"{found.models} models; {found.complete} have {found.quality} and every cost.")
+    say(f"{found.models} models; {found.complete} have {found.quality} and every cost.")
     if gaps:
-        print("Missing, and left out where they are needed: "
-              f"{', '.join(f'{name} {n}' for name, n in gaps.items())}.")  # fmt: skip
+        say(
+            "Missing, and left out where they are needed: "
+            f"{', '.join(f'{name} {n}' for name, n in gaps.items())}."
+        )
 
 
 def _print_pairs(found: Disagreement) -> None:
     ranked = sorted(found.flips, key=lambda flips: -flips.share)
+    short = marks(found.indicators)
     rows = []
     for flips in ranked[:ROWS]:
         a, b = flips.indicators
         known = found.kendall[a][b]
         front = found.front_kendall.get(a, {}).get(b)
         on_front = "" if front is None or math.isnan(front.tau) else f"{front.tau:.2f}"
-        rows.append([f"{a}, {b}", *_cells(known), str(known.n), f"{flips.share:.1%}", on_front])
+        pair = f"{short[a]}, {short[b]}"
+        rows.append([pair, *_cells(known), str(known.n), f"{flips.share:.1%}", on_front])
     headings = ["two indicators", "tau", "95 % interval", "models", "flips", "tau on the front"]
-    print_rows(headings, rows, "How alike two indicators rank models, and how often they flip")
+    print_table(headings, rows, "How alike two indicators rank models, and how often they flip")
     if len(ranked) > ROWS:
         print(f"The {ROWS} that disagree most, of {len(ranked)} (all with --json).")
-    print("Flips are shares of the pairs that both tell apart; what is more is better is turned "
-          "round; the front is that of all indicators.")  # fmt: skip
+    say(
+        "Flips are shares of the pairs that both tell apart; what is more is better is turned "
+        "round; the front is that of all indicators."
+    )
     _print_quality(found.quality, found.kendall)
 
 
 def _print_quality(quality: str, kendall: Correlations) -> None:
     if quality in kendall:
         said = ", ".join(f"{name} {item}" for name, item in kendall[quality].items())
-        print(f"With {quality}, below 0 where better models cost more: {said}.")
+        say(f"With {quality}, below 0 where better models cost more: {said}.")
 
 
 def _cells(item: object) -> list[str]:
@@ -144,37 +132,36 @@ def _print_fronts(found: Disagreement) -> None:
     fronts = found.fronts
     if not fronts.sizes.get(ALL):
         return
+    short = marks(found.indicators) | {ALL: ALL}
     rows = []
     for name, size in fronts.sizes.items():
         shares = {b: s for b, s in fronts.stays[name].items() if s is not None and b != ALL}
         least = min(shares, key=lambda other: shares[other], default="")
         only = str(len(fronts.only[name])) if name in fronts.only else ""
-        stays = f"{shares[least]:.0%} on that of {least}" if least else ""
-        rows.append([name, str(fronts.models[name]), str(size), only, stays])
+        stays = f"{shares[least]:.0%} on that of {short[least]}" if least else ""
+        rows.append([short[name], str(fronts.models[name]), str(size), only, stays])
     headings = ["against", "models", "on the front", "on no other", "stays least"]
-    print_rows(headings, rows, f"Fronts of {found.quality} against each indicator")
+    print_table(headings, rows, f"Fronts of {found.quality} against each indicator")
     always = fronts.always
     more = ", ..." if len(always) > NAMED else ""
     named = f": {', '.join(always[:NAMED])}{more}" if always else ""
-    print(f"On the front of every single indicator: {len(always)}{named}.")
+    say(f"On the front of every single indicator: {len(always)}{named}.")
     if fronts.families:
         print_families(fronts.families)
 
 
 def print_families(families: Mapping[str, Mapping[str, float]]) -> None:
     """Prints the share of each front that belongs to each family, beside that of all models."""
-    columns = list(families)
+    fronts = [name for name in families if name]
     every = list(dict.fromkeys(family for shares in families.values() for family in shares))
-    most = {f: max(families[name].get(f, 0.0) for name in columns if name) for f in every}
+    most = {f: max(families[name].get(f, 0.0) for name in fronts) for f in every}
     shown = sorted(every, key=lambda family: -most[family])[:FAMILIES]
-    marks = initials(columns)
-    headings = ["family", "all models", *[marks[name] for name in columns if name]]
-    rows = [[family, *[f"{families[name].get(family, 0.0):.0%}" for name in columns]]
+    short = marks([name for name in fronts if name != ALL]) | {ALL: ALL}
+    headings = ["family", "all models", *[short[name] for name in fronts]]
+    rows = [[family, *[f"{families[name].get(family, 0.0):.0%}" for name in ("", *fronts)]]
             for family in shown]  # fmt: skip
-    print_rows(headings, rows, "Share of the front against each indicator, by family")
-    leads = {name: next(iter(families[name]), "") for name in columns if name}
-    print(f"Most members: {', '.join(f'{name} {family}' for name, family in leads.items())}.")
-    if any(mark != name for name, mark in marks.items() if name):
-        print(f"{', '.join(f'{mark} {name}' for name, mark in marks.items() if name)}.")
+    print_table(headings, rows, "Share of the front against each indicator, by family")
+    leads = {name: next(iter(families[name]), "") for name in fronts}
+    say(f"Most members: {', '.join(f'{name} {family}' for name, family in leads.items())}.")
     if len(every) > len(shown):
         print(f"{len(every) - len(shown)} families with smaller shares are not shown.")

@@ -6,7 +6,7 @@ the correction; everything else is marked as an estimate.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from nas.conclusion_text import conclusion_lines
 from nas.conclusions import is_single
 from nas.paired_tests import LEVEL, Estimate, least_p, median_estimate
 from nas.shares import percent, times
+from nas.short_names import in_full, joined, short_names
 
 __all__ = ["CLOSE", "headline"]
 
@@ -34,11 +35,20 @@ def headline(comparison: Comparison, scores: ComparisonScores) -> list[str]:
         comparison: What was found.
         scores: Of it.
     """
-    lines = [*conclusion_lines(scores), *_misses(comparison, scores)]
-    return [*lines, *_primary(scores), *_reversals(scores), *_power(scores)]
+    short = short_names([*scores.names, *(arm.name for arm in scores.arms)])
+    lines = [
+        *conclusion_lines(scores, short),
+        *_misses(comparison, scores, short),
+        *_primary(scores, short),
+        *_reversals(scores, short),
+        *_power(scores),
+    ]
+    return [*lines, *in_full(short, lines)]
 
 
-def _misses(comparison: Comparison, scores: ComparisonScores) -> list[str]:
+def _misses(
+    comparison: Comparison, scores: ComparisonScores, short: Mapping[str, str]
+) -> list[str]:
     """What the worst indicator of single arms, and of the reference, comes to at equal quality."""
     worst = {}
     for arm in scores.arms:
@@ -54,14 +64,16 @@ def _misses(comparison: Comparison, scores: ComparisonScores) -> list[str]:
     more = {item.name for item in comparison.indicators if item.maximize}
     said: dict[str, list[str]] = {}
     for name in sorted(worst, key=lambda name: -worst[name][1].value)[:TOLD]:
-        said.setdefault(_missed(*worst[name], more), []).append(name)
-    told = [f"a search on {' or '.join(arms)} alone {what}" for what, arms in said.items()]
+        said.setdefault(_missed(*worst[name], more, short), []).append(name)
+    told = [
+        f"a search steered by {joined(arms, short)} alone {what}." for what, arms in said.items()
+    ]
     if reference is not None:
-        told.append(f"`{scores.reference}` at its worst {_missed(*reference, more)}")
-    return [f"Estimates at equal quality: {'; '.join(told)}."]
+        told.append(f"`{scores.reference}` at its worst {_missed(*reference, more, short)}.")
+    return [f"Estimate at equal quality: {line}" for line in told]
 
 
-def _missed(name: str, excess: Estimate, more: Container[str]) -> str:
+def _missed(name: str, excess: Estimate, more: Container[str], short: Mapping[str, str]) -> str:
     """What a front takes of an indicator, or has of one of which more is better."""
     if not np.isfinite(excess.value):
         return "does not reach most of the qualities"
@@ -70,40 +82,37 @@ def _missed(name: str, excess: Estimate, more: Container[str]) -> str:
         return f"takes no more of any indicator than the best known ({low} to {high} times)"
     if name in more:
         value, high, low = (percent(1 / (1 + e)) for e in (excess.value, excess.low, excess.high))
-        return f"has {value} of the {name} of the best known ({low} to {high})"
-    return f"takes {times(excess.value)} times the {name} of the best known ({low} to {high})"
+        return f"has {value} of the {short[name]} of the best known ({low} to {high})"
+    return (
+        f"takes {times(excess.value)} times the {short[name]} of the best known ({low} to {high})"
+    )
 
 
-def _primary(scores: ComparisonScores) -> list[str]:
+def _primary(scores: ComparisonScores, short: Mapping[str, str]) -> list[str]:
     if not scores.gain:
         return ["No model known beats the median of the first design, so nothing was to be gained."]
     regrets = {arm.name: scores.of(arm.name).estimate("regret") for arm in scores.arms}
     best = min(regrets, key=lambda name: regrets[name].value)
-    reference, called = scores.reference, f"`{best}`" if best == scores.reference else best
-    line = (
+    reference = scores.reference
+    called = f"`{best}`" if best == reference else short[best]
+    lines = [
         f"Over {scores.budgets:,} budgets on all {len(scores.names)} indicators {called} loses "
-        f"least: {_span(regrets[best], scores.gain)} of what a search can gain"
-    )
+        f"least: {_span(regrets[best], scores.gain)} of what a search can gain."
+    ]
     if reference is None:
-        lines = [f"{line}. Without `all`, nothing is tested."]
-    elif best == reference:
-        lines = [f"{line}."]
-    else:
+        lines.append("Without `all`, nothing is tested.")
+    elif best != reference:
         behind = (regrets[reference].value - regrets[best].value) / scores.gain
         near = f"{'' if behind <= CLOSE else 'not '}within {100 * CLOSE:g} points of that"
-        lines = [
-            f"{line}; `{reference}` loses {_span(regrets[reference], scores.gain)}, {near}.",
-        ]
-    shown = _differences(scores)
-    if shown:
-        lines[0] = f"{lines[0]} {shown}"
+        lines.append(f"`{reference}` loses {_span(regrets[reference], scores.gain)}, {near}.")
+    lines += _differences(scores, short)
     capped = {name: scores.of(name).estimate("regret_capped").value for name in regrets}
     first = min(capped, key=lambda name: capped[name])
     if first != best:
         lines.append(
             "This order hangs on answers that lose more than none would: with the regret capped at "
-            f"the gain {first} loses least, {percent(capped[first] / scores.gain)}, and {best} "
-            f"{percent(capped[best] / scores.gain)}, which is not tested."
+            f"the gain {short[first]} loses least, {percent(capped[first] / scores.gain)}, and "
+            f"{short[best]} {percent(capped[best] / scores.gain)}, which is not tested."
         )
     return lines
 
@@ -114,13 +123,13 @@ def _span(estimate: Estimate, scale: float) -> str:
     return f"{percent(estimate.value / scale)} ({low} to {high})"
 
 
-def _differences(scores: ComparisonScores) -> str:
-    """Which arms are shown to differ from the reference, and how many are not."""
+def _differences(scores: ComparisonScores, short: Mapping[str, str]) -> list[str]:
+    """Which arms are shown to differ from the reference, and which are not."""
     if not scores.primary:
-        return ""
-    more, less, rest = (_by(scores, sign) for sign in (1, -1, 0))
+        return []
+    more, less, rest = (_by(scores, sign, short) for sign in (1, -1, 0))
     if not more and not less:
-        return f"No other arm is shown to differ from `{scores.reference}`."
+        return [f"No other arm is shown to differ from `{scores.reference}`."]
     said = []
     if more:
         said.append(f"Shown to lose more than `{scores.reference}`: {', '.join(more)}.")
@@ -128,13 +137,13 @@ def _differences(scores: ComparisonScores) -> str:
         said.append(f"Shown to lose less than `{scores.reference}`: {', '.join(less)}.")
     if rest:
         said.append(f"No difference is shown for {', '.join(rest)}.")
-    return " ".join(said)
+    return said
 
 
-def _by(scores: ComparisonScores, sign: int) -> list[str]:
+def _by(scores: ComparisonScores, sign: int, short: Mapping[str, str]) -> list[str]:
     """Arms that differ from the reference to one side; with 0, those not shown to differ."""
     return [
-        f"{test.arm} ({_signed(test.difference.value / scores.gain)})"
+        f"{short[test.arm]} ({_signed(test.difference.value / scores.gain)})"
         for test in scores.primary
         if (np.sign(test.difference.value) if test.significant else 0) == sign
     ]
@@ -144,7 +153,7 @@ def _signed(share: float) -> str:
     return f"{'+' if share > 0 else ''}{percent(share)}"
 
 
-def _reversals(scores: ComparisonScores) -> list[str]:
+def _reversals(scores: ComparisonScores, short: Mapping[str, str]) -> list[str]:
     """Single-cost arms that look better by their own indicator, and are worse by all."""
     if scores.reference is None or not scores.gain:
         return []
@@ -161,30 +170,26 @@ def _reversals(scores: ComparisonScores) -> list[str]:
         whole = [item.estimate("regret").value / scores.gain for item in sets]
         if alone[0] >= alone[1] or whole[0] <= whole[1]:
             continue  # The medians would contradict those of the differences by seed.
-        said = [" against ".join(map(percent, shares)) for shares in (alone, whole)]
         group = firm if own.significant and primary.significant else likely
-        text = f"{own.arm} loses {', then '.join(said)}"
+        name, all_ = short[own.arm], f"where `{scores.reference}` loses"
+        mine, others = zip(*(map(percent, shares) for shares in (alone, whole)), strict=True)
+        text = (
+            f"a search steered by {name} loses {mine[0]} under budgets on {name} alone, {all_} "
+            f"{others[0]}, and {mine[1]} under budgets on all, {all_} {others[1]}"
+        )
         group.append((primary.difference.value, text))
-    by = f"`{scores.reference}` under budgets on that indicator alone"
-    lines = []
-    if firm:
-        lines.append(
-            f"A search on one indicator is better than {by}, and worse under budgets on all: "
-            f"{_most(firm)}."
-        )
-    if likely:
-        lines.append(
-            f"A search on one indicator looks better than {by}, and worse under budgets on all: "
-            f"{_most(likely)}. These are estimates, not shown by both tests."
-        )
-    return lines
+    return [
+        f"{shown} {_most(told)}."
+        for told, shown in ((firm, "Shown by both tests:"), (likely, "Estimates:"))
+        if told
+    ]
 
 
 def _most(told: Sequence[tuple[float, str]]) -> str:
     """The one with the largest difference, and how many more there are."""
     ranked = [text for _, text in sorted(told, key=lambda item: -item[0])]
-    more = [f"so do {len(ranked) - 1} more"] if len(ranked) > 1 else []
-    return "; ".join([*ranked[:1], *more])
+    more = [f"so it is for {len(ranked) - 1} more"]
+    return "; ".join([*ranked[:1], *(more if len(ranked) > 1 else [])])
 
 
 def _power(scores: ComparisonScores) -> list[str]:

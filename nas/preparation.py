@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hw_profiles import BlockTable
@@ -13,7 +13,7 @@ from nas.errors import InterruptedSearch
 from nas.experiment import Experiment
 from nas.feasibility import feasible_pool
 from nas.fitting import check_fit
-from nas.indicators import LOCAL, split_place
+from nas.indicators import LOCAL, split_name, split_place
 from nas.places import check_local_names, devices_of_run, other_devices, ready_local_devices
 from nas.pricer import Pricer
 from nas.pricing import count_space, report_others
@@ -22,9 +22,13 @@ from nas.redundancy import RedundantGroup, redundant_of_space, report_redundant
 from nas.resuming import check_same_code, check_same_device
 from nas.run_folder import RunFolder
 from nas.splits import Dataset
+from predictors import ProfilePricer
+from predictors.profile_pricer import COUNTED, QUANTITY_OF
 from search_spaces import UnionSpace
 
 __all__ = ["Preparation", "prepare", "space_of"]
+
+THROUGHPUT = "throughput_per_s"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,8 +114,7 @@ def prepare(
             # What needs no table of this machine can be refused before one is measured.
             devices = other_devices(experiment, space, counts, store)
             check_local_names(experiment, space, store)
-            for place, device in devices.items():
-                report_others(place, device.tables, report)
+            _report_tables(experiment.steering, devices, report)
             known = Pricer(counts, experiment.training_setup, devices)
             limits = {k: v for k, v in experiment.budgets.items() if k in known.names}
             report_budgets(space, known, limits, experiment.seed, report)
@@ -135,3 +138,27 @@ def prepare(
         pool = feasible_pool(space, pricer, experiment.budgets, experiment.seed)
         report.line(f"Budgets: {pool.share:.1%} of random architectures meet all of them.")
     return Preparation(space, pricer, table, redundant)
+
+
+def _report_tables(
+    names: Sequence[str], devices: Mapping[str, ProfilePricer], report: Reporter
+) -> None:
+    """Says how far each table can be trusted that decides about candidates, once.
+
+    Args:
+        names: Indicators that steer; of a place without any, all of its setting's tables decide.
+        devices: What prices in each place.
+        report: Where it is said.
+    """
+    told: set[str] = set()
+    for place, device in devices.items():
+        named = {split_name(name)[0] for name in names if split_name(name)[1] == place}
+        asked = {QUANTITY_OF[base] for base in named or QUANTITY_OF if base not in COUNTED}
+        for table in device.tables:
+            # Throughput is that of the best batch, so it comes from every batch's table.
+            elsewhere = table.setting.name != device.setting.name
+            if elsewhere and (THROUGHPUT not in named or table.quantity != QUANTITY_OF[THROUGHPUT]):
+                continue
+            if table.quantity in asked and table.sha256 not in told:
+                told.add(table.sha256)
+                report_others(device.profile.name, [table], report)

@@ -126,13 +126,14 @@ def _measurement(given: Mapping[str, Any]) -> MeasurementConfig:
     """How to measure, as options say."""
     from pydantic import ValidationError
 
+    from nas.config import problem
     from nas.experiment import MeasurementConfig
 
     try:
         return MeasurementConfig(**given)
     except ValidationError as error:
         lines = [
-            f"`--{str(item['loc'][0]).replace('_', '-')}`: {item['msg']}; got {item['input']!r}."
+            f"`--{str(item['loc'][0]).replace('_', '-')}`: {problem(item)}; got {item['input']!r}."
             for item in error.errors()
         ]
         raise ExperimentError("\n".join(lines)) from error

@@ -6,6 +6,7 @@ says how many pairs two indicators order differently: at 0.9 about 5 %, where th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,8 @@ __all__ = [
 
 LIMIT = 0.9
 MEMBERS = 1_000
+FEWEST = 5
+"""Rows that two columns must share; the least at which full agreement is significant (p 0.017)."""
 DIGITS = 9
 """Beyond these a correlation of 1 is not told from one below it."""
 
@@ -71,10 +74,12 @@ def redundant_groups(
     """Groups in which every two columns have a rank correlation of at least the limit.
 
     A column joins the first group that it fits. One in which all are equal orders nothing and is in
-    no group.
+    no group. Of two columns the rows count that have both, and where these are fewer than five the
+    two are not taken to be alike: that many could be in one order by chance.
 
     Args:
-        values: Columns ``[n]`` by name, in the order in which they are to stand for others.
+        values: Columns ``[n]`` by name, in the order in which they are to stand for others; NaN
+            where a value is missing.
         maximized: Names of which more is better.
         limit: Above 0, at most 1.
 
@@ -85,29 +90,37 @@ def redundant_groups(
     >>> redundant_groups({"a": x, "b": 3 * x + 1, "c": -x})
     (RedundantGroup(names=('a', 'b'), correlation=1.0),)
     """
-    from scipy.stats import kendalltau
-
     if not 0 < limit <= 1:
         raise ValueError(f"`limit` must be above 0 and at most 1; got {limit}.")
     columns = {
         name: -np.asarray(column, float) if name in maximized else np.asarray(column, float)
         for name, column in values.items()
-        if len(column) and np.ptp(column) > 0
+        if len(np.unique(np.asarray(column)[~np.isnan(column)])) > 1
     }
     groups: list[tuple[list[str], float]] = []
     for name, column in columns.items():
         for position, (names, least) in enumerate(groups):
             for other in names:
-                tau = float(kendalltau(columns[other], column).statistic)
-                least = min(least, round(tau, DIGITS))
-                if least < limit:
+                tau = _tau(columns[other], column)
+                if not tau >= limit:  # NaN is none either.
                     break
+                least = min(least, tau)
             else:
                 groups[position] = ([*names, name], least)
                 break
         else:
             groups.append(([name], 1.0))
     return tuple(RedundantGroup(tuple(names), tau) for names, tau in groups if len(names) > 1)
+
+
+def _tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Over the rows that have both; NaN where these order nothing, or are too few."""
+    from scipy.stats import kendalltau
+
+    both = ~(np.isnan(a) | np.isnan(b))
+    if both.sum() < FEWEST:
+        return math.nan
+    return round(float(kendalltau(a[both], b[both]).statistic), DIGITS)
 
 
 def redundant_of_space(
@@ -153,8 +166,10 @@ def report_redundant(
         what: What they order.
     """
     if groups:
+        report.line(f"Redundant here, as they order {what} alike:")
+        for group in groups:
+            report.line(f"  {group}")
         report.line(
-            f"Redundant here, as they order {what} alike: "
-            f"{'; '.join(map(str, groups))}. All stay in the Pareto set; its representative "
-            "members are chosen by the first of each group."
+            "All stay in the Pareto set; its representative members are chosen by the first of "
+            "each group."
         )

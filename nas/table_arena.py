@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas.arena import Answers
+from nas.cell_features import Cell
 from nas.comparison import Model
 from nas.indicators import Indicator
+from nas.labels import label_of
 from nas.problem import Codes
 from nas.redundancy import RedundantGroup
 from nas.table_candidate import column_indicators, table_candidates
@@ -86,9 +88,16 @@ class TableArena:
         return self._problem.measured(codes)[self.quality]
 
     def models(self, codes: Codes) -> list[Model]:
-        """The configurations."""
+        """The configurations; the numbers of a cell's columns are codes of its operations."""
         found = table_candidates(self._problem, np.asarray(codes, dtype=np.int64), {})
         family = self.experiment.compare.family
+        cells = [item for item in self._problem.structures if isinstance(item, Cell)]
+        operations = {name for cell in cells for name in cell.columns}
         return [
-            Model(c.id, c.label, "" if family is None else str(c.config[family])) for c in found
+            Model(
+                c.id,
+                label_of(c.config, operations),
+                "" if family is None else str(c.config[family]),
+            )
+            for c in found
         ]

@@ -13,6 +13,7 @@ from hw_profiles.files import canonical_json, sha256_of
 from nas.budget_units import column_budget
 from nas.candidates import missed_by
 from nas.indicators import Indicator
+from nas.labels import label_of
 from nas.quality import Quality
 from nas.table_problem import TableProblem
 from predictors import Value
@@ -52,7 +53,7 @@ class TableCandidate:
     @property
     def label(self) -> str:
         """The configuration."""
-        return " ".join(f"{name}={value}" for name, value in self.config.items())
+        return label_of(self.config)
 
     @property
     def feasible(self) -> bool:

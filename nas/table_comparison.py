@@ -14,8 +14,8 @@ from nas.disagreement import Correlations, Disagreement, correlate
 from nas.errors import ExperimentError
 from nas.matching import Match, MatchRequest
 from nas.model_table import ModelTable
+from nas.table_column import Column
 from nas.table_file import TableFile
-from nas.table_problem import Column
 from nas.tolerance import Tolerance
 from search_spaces import UnknownNameError
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from itertools import combinations
 
-from nas.disagreement_rendering import initials, print_disagreement
+from nas.disagreement_rendering import print_disagreement
 from nas.match_rendering import print_matches
 from nas.model_table import ALL
-from nas.rendering import print_rows
-from nas.table_comparison import LEAST, TableComparison
+from nas.table_comparison import LEAST, Stratum, TableComparison
+from nas.terminal import legend, marks, print_table, say
 
 __all__ = ["print_strata", "print_table_comparison"]
 
@@ -26,19 +26,22 @@ def print_table_comparison(found: TableComparison) -> None:
 
 def print_strata(found: TableComparison) -> None:
     """Prints rank correlations within strata, and fronts, flips and leading families of each."""
-    names = found.overall.indicators
+    names, quality = found.overall.indicators, found.overall.quality
+    short = marks(names) | {quality: quality}
+    legend(short)
     rows = []
-    for a, b in combinations((*names, found.overall.quality), 2):
+    for a, b in combinations((*names, quality), 2):
         whole, pooled = found.overall.kendall[a][b], found.pooled[a][b]
         taus = [s.disagreement.kendall[a][b].tau for s in found.strata]
         known = [tau for tau in taus if not math.isnan(tau)]
         spread = f"{min(known):.2f} to {max(known):.2f}" if known else ""
-        rows.append([f"{a}, {b}", str(whole), str(pooled), spread])
+        rows.append([f"{short[a]}, {short[b]}", str(whole), str(pooled), spread])
     headings = ["two columns", "tau over all", "tau within strata", "of single strata"]
-    print_rows(headings, rows, "Rank correlation within strata, where what they mix is left out")
+    print_table(headings, rows, "Rank correlation within strata, where what they mix is left out")
     few = f"; {found.small} more have fewer than {LEAST} models" if found.small else ""
-    print(f"{len(found.strata)} strata{few}, whose pairs count in the tau within strata.")
+    say(f"{len(found.strata)} strata{few}, whose pairs count in the tau within strata.")
     rows = []
+    divided = ", ".join(found.strata[0].labels) if found.strata else "stratum"
     for stratum in found.strata:
         sizes, models = stratum.disagreement.fronts.sizes, stratum.disagreement.models
         middle = stratum.disagreement.recommendations[:2][-1:]
@@ -46,22 +49,29 @@ def print_strata(found: TableComparison) -> None:
         flips = [flips.share for flips in stratum.disagreement.flips]
         most = f"{max(flips):.1%}" if flips else ""
         singles = ", ".join(str(sizes[name]) for name in names)
-        rows.append([str(stratum), str(models), singles, str(sizes[ALL]), most, *chosen])
+        rows.append([_labels(stratum), str(models), singles, str(sizes[ALL]), most, *chosen])
     headings = [
-        "stratum", "models", f"fronts of {', '.join(names)}" if len(names) < 4 else "fronts",
+        divided, "models",
+        f"fronts of {', '.join(short[name] for name in names)}" if len(names) < 4 else "fronts",
         "of all", "most flips", "recommended",
     ]  # fmt: skip
-    print_rows(headings, rows, "Each stratum by itself")
-    print("Most flips are those of the two indicators that flip most; recommended, how many models "
-          "single indicators recommend.")  # fmt: skip
+    print_table(headings, rows, "Each stratum by itself")
+    say(
+        "Most flips are those of the two indicators that flip most; recommended, how many models "
+        "single indicators recommend."
+    )
     leads = [
-        [str(stratum), *(_lead(families[name]) for name in names)]
+        [_labels(stratum), *(_lead(families[name]) for name in names)]
         for stratum in found.strata
         if (families := stratum.disagreement.fronts.families)
     ]
     if leads:
-        marks = initials(names)
-        print_rows(["stratum", *marks.values()], leads, "Family with most on each front")
+        headings = [divided, *(short[name] for name in names)]
+        print_table(headings, leads, "Family with most on each front")
+
+
+def _labels(stratum: Stratum) -> str:
+    return ", ".join(stratum.labels.values())
 
 
 def _lead(shares: Mapping[str, float]) -> str:

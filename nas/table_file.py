@@ -51,6 +51,8 @@ class TableFile:
             ExperimentError: It cannot be read, has no rows, a line has more or fewer cells than
                 there are names, or a name repeats; the message names it.
         """
+        if path.is_dir():
+            raise ExperimentError(f"{path} is a folder, no table; name a CSV or NPZ file in it.")
         if not path.is_file():
             raise FileNotFoundError(f"There is no table {path}.")
         return _read_npz(path) if path.suffix == ".npz" else _read_csv(path)

@@ -1,12 +1,14 @@
 """Telling pairs: models of about the same quality of which two indicators prefer each another one.
 
 The first costs ``r`` times as much by one indicator, the second ``s`` times as much by another, and
-``r * s`` says how far the two indicators are apart. With the logarithm of the ratio of each cost
-that is the range over the costs. What is within measurement error is a tie, and tells nothing.
+the smaller of the two says how much the pair tells: a model of 100 times the params that takes 1 %
+more MACs than another is no contradiction that anybody has to choose about. What is within
+measurement error is a tie, and tells nothing.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import combinations, permutations
 from typing import Any
@@ -20,6 +22,8 @@ __all__ = ["TellingPair", "comparable_quality", "telling_pairs"]
 
 BLOCK = 2_000_000
 """Pairs times indicators that are held at once."""
+LEAST = 1.05
+"""Times as costly that the dearer model is by each of the two indicators, at the least."""
 SHARE = 0.05
 """Of the range from the 10 to the 90 % quantile, in which models are of about the same quality."""
 MOST = 10
@@ -47,9 +51,9 @@ class TellingPair:
     scores: tuple[float, float]
 
     @property
-    def product(self) -> float:
-        """What the ratios come to together."""
-        return self.ratios[0] * self.ratios[1]
+    def least(self) -> float:
+        """The smaller of the ratios."""
+        return min(self.ratios)
 
     @property
     def turned(self) -> TellingPair:
@@ -180,10 +184,8 @@ class _Pairs:
             first = np.repeat(rows, counts[rows])
             second = first + 1 + np.arange(len(first)) - np.repeat(starts, counts[rows])
             ratios = self.ratios(first, second)
-            cheaper, dearer = (np.where(sign * ratios > 0, sign * ratios, -np.inf)
-                               for sign in (-1, 1))  # fmt: skip
             for one, other in permutations(range(k), 2):
-                apart = cheaper[one] + dearer[other]
+                apart = _apart(-ratios[one], ratios[other])
                 most[one, other, rows] = np.maximum.reduceat(apart, starts)
         return most
 
@@ -193,7 +195,7 @@ class _Pairs:
         """The most telling partner of a model that is cheaper by one cost, without some models."""
         partners = np.arange(row + 1, self.ends[row])
         ratios = self.ratios(np.full(len(partners), row), partners)[[one, other]]
-        apart = np.where((ratios[0] < 0) & (ratios[1] > 0), ratios[1] - ratios[0], -np.inf)
+        apart = _apart(-ratios[0], ratios[1])
         if gone is not None:
             apart[np.isin(partners, gone)] = -np.inf
         place = int(apart.argmax())
@@ -211,3 +213,9 @@ class _Pairs:
             (float(ratios[0]), float(ratios[1])),
             (float(self.table.scores[a]), float(self.table.scores[b])),
         )
+
+
+def _apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much pairs tell, of the logarithms of their two ratios: ``[pairs]``."""
+    least = np.minimum(first, second)
+    return np.where(least >= math.log(LEAST), least, -np.inf)

@@ -16,6 +16,7 @@ from nas.comparison_folder import ComparisonFolder, Trained
 from nas.evaluation import evaluator
 from nas.experiment import Experiment
 from nas.indicators import Indicator, indicator, split_name
+from nas.labels import label_of
 from nas.pricer import Pricer
 from nas.problem import Codes
 from nas.redundancy import RedundantGroup
@@ -137,7 +138,7 @@ class TrainingArena:
     def models(self, codes: Codes) -> list[Model]:
         """The architectures."""
         found = [self.space.decode(row) for row in np.asarray(codes)]
-        return [Model(a.id, _label(a), a.space) for a in found]
+        return [Model(a.id, label_of(a.config), a.space) for a in found]
 
     def _train(self, architectures: Sequence[Architecture], seed: int, test: bool) -> None:
         """Trains here, in turn, and keeps what came out."""
@@ -172,7 +173,3 @@ class TrainingArena:
         weights = {name: torch.from_numpy(array) for name, array in trained.weights.items()}
         split = self.dataset.fitted(architecture).test
         return score(load_network(architecture, weights), split, self.dataset.measure)
-
-
-def _label(architecture: Architecture) -> str:
-    return " ".join(f"{name}={value}" for name, value in architecture.config.items())

@@ -91,4 +91,5 @@ def test_figures_are_printed(
     main()
     out = " ".join(capsys.readouterr().out.split())
     assert "EfficientNets (V1 + V2) on the front of top-1 against each cost" in out
-    assert "pretraining larger, resolution to_300" in out
+    assert "pretraining, resolution" in out
+    assert "larger, to_300" in out

@@ -49,11 +49,24 @@ def test_of_equally_cheap_models_the_better_is_recommended() -> None:
     assert recommendations(same)[0].cheapest == {"params": "c", "rate": "d"}
 
 
-def test_only_models_with_every_cost_count() -> None:
+def test_models_count_wherever_their_cost_is_known() -> None:
     gap = table(values=np.array([[1, 999], [2, NAN], [4, 40], [8, 20], [1, 999.0]]))
-    assert "b" not in recommendations(gap)[0].cheapest.values()
-    none = table(values=np.full((5, 2), NAN))
-    assert recommendations(none) == ()
+    middle, *_ = recommendations(gap)
+    # The rate of b is not known, which is no reason against it by params.
+    assert (middle.quality, middle.models) == (80, 3)
+    assert middle.cheapest == {"params": "b", "rate": "c"}
+    assert middle.times["params"] == {"params": 1, "rate": None}
+    assert middle.times["rate"] == {"params": pytest.approx(2), "rate": 1}
+    assert middle.worst["params"] == ("params", 1)
+
+
+def test_an_indicator_that_is_known_of_no_good_model_recommends_none() -> None:
+    gap = table(values=np.array([[1, 999], [2, NAN], [4, NAN], [8, NAN], [1, 999.0]]))
+    middle, *_ = recommendations(gap)
+    assert middle.cheapest == {"params": "b"}
+    assert middle.times == {"params": {"params": 1}}
+    assert recommendations(table(values=np.full((5, 2), NAN))) == ()
+    assert recommendations(table(scores=np.full(5, NAN))) == ()
 
 
 def test_what_has_no_ratio_is_not_told_in_times() -> None:

@@ -4,16 +4,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nas.budget_regret import BudgetUsers
+from nas.arm_estimates import ArmEstimates
+from nas.budget_regret import BudgetUsers, draw_budgets
 from nas.comparison import Arm, ArmRun, Comparison, Model, own_front, seen_by
 from nas.comparison_rendering import print_comparison
 from nas.comparison_scores import ComparisonScores, finalists, score
 from nas.conclusion_text import conclusion_lines
 from nas.conclusions import Conclusion, traits
 from nas.equal_charge import equal_runs
+from nas.front_scores import FEW
 from nas.headline import headline
 from nas.indicators import Indicator
 from nas.paired_tests import Estimate, PairedTest
+from nas.shares import percent
 
 NAMES = ("params", "latency_s")
 
@@ -93,6 +96,15 @@ def test_every_arm_is_tested_against_all() -> None:
     )
 
 
+def test_another_arm_may_be_what_others_are_tested_against() -> None:
+    scores = score(searches(), budgets=100, reference="random")
+    tests = (*scores.primary, *scores.own, *scores.secondary)
+    assert scores.reference == "random"
+    assert {test.against for test in tests} == {"random"}
+    assert [test.arm for test in scores.primary] == ["params", "latency_s", "all", "quality"]
+    assert {test.score for test in scores.secondary}.isdisjoint({"regret"})
+
+
 def test_arms_that_did_the_same_do_not_differ() -> None:
     base = searches(10, arms=("all",))
     twins = replace(
@@ -150,6 +162,8 @@ def test_finalists_are_all_that_scores_ask_for() -> None:
     scores = scored(replace(told, scored=known))
     assert max(item.values["unscored"].max() for item in scores.sets) == 0
     np.testing.assert_array_equal(wanted, finalists(replace(told, scored=known), budgets=100))
+    by_seed = [finalists(told, budgets=1, seed=seed).tolist() for seed in range(5)]
+    assert any(each != by_seed[0] for each in by_seed)
 
 
 def test_families_that_a_single_indicator_prefers_are_told_first() -> None:
@@ -159,13 +173,13 @@ def test_families_that_a_single_indicator_prefers_are_told_first() -> None:
     assert {item.trait for item in scores.conclusions} == {"family"}
     assert by_arm["params"].picked.value > 0.9
     assert by_arm["latency_s"].picked.value < 0.1
-    first, second = headline(comparison, scores)[:2]
-    alone = dict(part.split(" alone the models to take are ") if " alone " in part
-                 else part.split(", ") for part in first.rstrip(".").split("; "))  # fmt: skip
-    assert alone["by params"].startswith("mostly of family deep (")
-    assert alone["Judged by latency_s"].startswith("mostly of family wide (")
-    assert second.startswith("Right here, over budgets on all 2 indicators: models mostly of fam")
-    assert "The difference in family is shown for params, latency_s: p is " in second
+    *alone, right, shown = headline(comparison, scores)[:4]
+    judged = "Judged by {} alone, the models to take: mostly of family {} ("
+    found = [line.partition("(")[0] + "(" for line in alone]
+    assert sorted(found) == sorted([judged.format("params", "deep"),
+                                    judged.format("latency_s", "wide")])  # fmt: skip
+    assert right.startswith("Right here, over budgets on all 2 indicators: mostly of family ")
+    assert shown.startswith("The difference in family is shown for params and latency_s: p is ")
 
 
 def _concluded(arm: str, picked: dict[str, float], p: float) -> list[Conclusion]:
@@ -182,7 +196,7 @@ def _concluded(arm: str, picked: dict[str, float], p: float) -> list[Conclusion]
 @pytest.mark.parametrize(("p", "tested"), [
     (0.3, "These are estimates: no difference is shown, p is 0.3 at the least after Holm's "
           "correction."),
-    (0.01, "The difference in width is shown for a, c, b, d, e: p is 0.01 at the least after "
+    (0.01, "The difference in width is shown for a, c, b, d and e: p is 0.01 at the least after "
            "Holm's correction."),
 ])  # fmt: skip
 def test_indicators_of_one_conclusion_are_told_of_together(p: float, tested: str) -> None:
@@ -196,21 +210,90 @@ def test_indicators_of_one_conclusion_are_told_of_together(p: float, tested: str
     ]
     firm = [item for item in items if p > 0.05 or item.trait == "width"]
     scores = replace(scored(searches(3)), conclusions=tuple(firm))
-    first, second = conclusion_lines(scores)
+    *alone, right, last = conclusion_lines(scores, {"e": "energy"})
     deep = p > 0.05
-    if deep:
-        assert first == (
-            "Judged by c alone the models to take are of mean width 100 and depth 4; "
-            "by a or b, of mean width 98 to 100 and depth 1.9 to 2; "
-            "by d or e, of mean width 50 to 61 and depth 2."
+    assert alone == [f"Judged by {arms} alone, the models to take: {models}." for arms, models in (
+        [
+            ("c", "mean width 100 and mean depth 4"),
+            ("a or b", "mean width 98 to 100 and mean depth 1.9 to 2"),
+            ("d or energy", "mean width 50 to 61 and mean depth 2"),
+        ] if deep else [
+            ("a, c or b", "mean width 98 to 100"),
+            ("d or energy", "mean width 50 to 61"),
+        ]
+    )]  # fmt: skip
+    assert right == "Right here, over budgets on all 2 indicators: mean width 60{}.".format(
+        " and mean depth 2" * deep
+    )
+    assert last == tested.replace("e:", "energy:")
+
+
+def _shared(arm: str, trait: str, picked: dict[str, float], p: float = 0.5) -> list[Conclusion]:
+    """Shares of words, of which what is right has three quarters in the last."""
+    right = dict.fromkeys(picked, 0.25 / (len(picked) - 1)) | {list(picked)[-1]: 0.75}
+    return [
+        Conclusion(
+            arm, trait, word, "", Estimate(share, 0, 1, 0.95), Estimate(right[word], 0, 1, 0.95),
+            PairedTest(arm, "right", f"{trait}={word}", Estimate(1, 0, 2, 0.95), p, p, 3),
         )
-    else:
-        assert first == (
-            "Judged by a or c or b alone the models to take are of mean width 98 to 100; "
-            "by d or e, of mean width 50 to 61."
-        )
-    right = "of mean width 60 and depth 2" if deep else "of mean width 60"
-    assert second == f"Right here, over budgets on all 2 indicators: models {right}. {tested}"
+        for word, share in picked.items()
+    ]  # fmt: skip
+
+
+def test_without_a_word_of_most_the_share_is_told_of_the_one_that_differs_most() -> None:
+    items = [
+        *_shared("a", "op", {"skip": 0.4, "pool": 0.35, "conv": 0.25}),
+        *_shared("b", "op", {"skip": 0.1, "pool": 0.2, "conv": 0.7}),
+        *_shared("c", "op", {"skip": 0.1, "pool": 0.3, "conv": 0.6}),
+    ]
+    scores = replace(scored(searches(3)), conclusions=tuple(items))
+    assert conclusion_lines(scores, {})[:-1] == [
+        "Judged by a alone, the models to take: op=conv in 25 %.",
+        "Judged by b or c alone, the models to take: op=conv in 60 % to 70 %.",
+        "Right here, over budgets on all 2 indicators: op=conv in 75 %.",
+    ]
+    most = [item for item in items if item.arm != "a"]
+    assert conclusion_lines(replace(scores, conclusions=tuple(most)), {})[:-1] == [
+        "Judged by b or c alone, the models to take: mostly of op conv (60 % to 70 %).",
+        "Right here, over budgets on all 2 indicators: mostly of op conv (75 %).",
+    ]
+
+
+def test_shares_of_parts_are_told_as_such() -> None:
+    items = _shared("a", "edge*", {"skip": 0.8, "conv": 0.2}, p=0.01)
+    # Most edges of what is picked are of another kind, but no model is.
+    assert not any(item.opposite for item in items)
+    assert all(replace(item, trait="edge").opposite for item in items)
+    scores = replace(scored(searches(3)), conclusions=tuple(items))
+    assert conclusion_lines(scores, {})[0] == (
+        "Judged by a alone, the models to take: skip in 80 % of edge*."
+    )
+
+
+def test_headlines_are_short_and_say_what_names_are_in_full() -> None:
+    comparison = searches(5, gap=0.5)
+    full = "latency_s@gpu:cudagraph-fp16-b1"
+    named = replace(
+        comparison,
+        indicators=tuple(
+            replace(item, name=full) if item.name == "latency_s" else item
+            for item in comparison.indicators
+        ),
+        arms=tuple(
+            Arm(full if arm.name == "latency_s" else arm.name,
+                tuple(full if name == "latency_s" else name for name in arm.objectives), arm.null)
+            for arm in comparison.arms
+        ),
+        runs=tuple(
+            replace(run, arm=full) if run.arm == "latency_s" else run for run in comparison.runs
+        ),
+    )  # fmt: skip
+    *lines, last = headline(named, scored(named))
+    assert last == f"In full: latency on gpu fp16 b1 is {full}."
+    assert not any(full in line for line in lines)
+    assert any("latency on gpu fp16 b1" in line for line in lines)
+    assert max(map(len, lines)) <= 200
+    assert not any(line.startswith("In full") for line in headline(comparison, scored(comparison)))
 
 
 @pytest.mark.parametrize(
@@ -233,9 +316,9 @@ def test_what_a_single_indicator_misses_is_told_in_its_direction(
         for item in (replace(item, excess=np.zeros((3, 2))) for item in scores.sets)
     )
     lines = headline(replace(comparison, indicators=flipped), replace(scores, sets=sets))
-    told = next(line for line in lines if line.startswith("Estimates at equal quality"))
-    assert told.split(" alone ")[0].endswith("a search on params") or excess == 0
-    assert f"{said};" in told
+    told = [line for line in lines if line.startswith("Estimate at equal quality: a search")]
+    assert any(line.endswith(f" alone {said}.") for line in told)
+    assert told[0].split(" alone ")[0].endswith("steered by params") or excess == 0
 
 
 def test_conclusions_are_of_what_is_taken_under_budgets_on_the_one_indicator() -> None:
@@ -269,7 +352,7 @@ def test_five_seeds_claim_nothing() -> None:
     scores = scored(comparison)
     assert not any(test.significant for test in (*scores.primary, *scores.own, *scores.secondary))
     lines = headline(comparison, scores)
-    assert "These are estimates: no difference is shown" in lines[1]
+    assert any("These are estimates: no difference is shown" in line for line in lines)
     assert any("smallest possible p of a test is 0.0625" in line for line in lines)
     assert any("No other arm is shown to differ from `all`." in line for line in lines)
     assert not any("hown to lose" in line for line in lines)
@@ -299,12 +382,12 @@ def test_a_reversal_is_told_with_what_both_tests_say() -> None:
     comparison = searches(12)
     scores = scored(comparison)
     own = {test.arm: test for test in scores.own}
-    told = [line for line in headline(comparison, scores) if "on that indicator alone" in line]
+    told = [line for line in headline(comparison, scores) if "where `all` loses" in line]
     for name in ("params", "latency_s"):
         primary = scores.test(name)
         assert primary is not None
         reversed_ = own[name].difference.value < 0 < primary.difference.value
-        assert reversed_ == any(f"{name} loses" in line for line in told)
+        assert reversed_ == any(f"by {name} loses" in line for line in told)
 
 
 def test_without_all_only_estimates_are_given() -> None:
@@ -319,6 +402,16 @@ def test_traits_are_families_or_what_labels_share() -> None:
     models = [Model("a", "depth=4 pool=cls x=1"), Model("b", "depth=2 pool=mean")]
     assert [(t.name, t.value, t.other) for t in traits(models)] == [
         ("depth", "", ""), ("pool", "cls", "mean"),
+    ]  # fmt: skip
+    codes = ['op_0="3" op_1="1" n=2', 'op_0="1" op_1="1" n=2', 'op_0="2" op_1="3" n=2']
+    assert [(t.name, t.value, t.column.tolist()) for t in traits(
+        [Model(str(place), label) for place, label in enumerate(codes)]
+    )] == [
+        ("op*", "1", [0.5, 1, 0]), ("op*", "2", [0, 0, 0.5]), ("op*", "3", [0.5, 0, 0.5]),
+    ]  # fmt: skip
+    two = [Model("a", 'block1="3" last=x'), Model("b", 'block1="1" last=y')]
+    assert [(t.name, t.value, t.other) for t in traits(two)] == [
+        ("block1", "1", "3"), ("last", "x", "y"),
     ]  # fmt: skip
     of_three = [Model(name, "", name) for name in ("x", "y", "z", "x")]
     assert [t.column.tolist() for t in traits(of_three)] == [
@@ -336,6 +429,15 @@ def test_scores_are_printed_and_written(capsys: pytest.CaptureFixture[str], seed
     assert "at equal training seconds" in shown
     for arm in comparison.arms:
         assert f"\n {arm.name} " in shown
+    # Intervals stand in columns of their own, and what columns mean is said once, at the end.
+    tables, last = shown.split("\nMedians over ")
+    heading = next(line for line in tables.splitlines() if line.startswith(" arm "))
+    assert heading.split()[1:6] == ["regret", "interval", "capped", "no", "answer"]
+    regret = ArmEstimates.of_scores(scores).of("params").values["regret"]
+    first = next(line for line in tables.splitlines() if line.startswith(" params "))
+    ends = [percent(end / scores.gain) for end in (regret.value, regret.low, regret.high)]
+    assert f"{ends[0]}   {ends[1]} to {ends[2]}" in first.replace("     ", "   ")
+    assert last.count("Capped: ") == 1
     data = json.loads(json.dumps(scores.to_json(), allow_nan=False))
     assert data["budgets"]["drawn"] == 100
     first = data["sets"][0]
@@ -343,6 +445,117 @@ def test_scores_are_printed_and_written(capsys: pytest.CaptureFixture[str], seed
     assert first["regret"]["value"] == pytest.approx(np.median(first["regrets"]))
     with pytest.raises(LookupError, match="no score"):
         scores.of("macs")
+
+
+def test_estimates_are_read_back_as_they_were_written() -> None:
+    scores = scored(searches(6, seconds=1.0))
+    made = ArmEstimates.of_scores(scores)
+    read = ArmEstimates.from_json(json.loads(json.dumps(scores.to_json(), allow_nan=False)))
+    beyond = replace(made.of("quality").excess["params"], value=np.inf, low=np.inf, high=np.inf)
+    assert read == replace(made, arms=dict.fromkeys(made.arms, ""))
+    for data in scores.to_json()["sets"]:
+        data["excess"]["params"] |= beyond.to_json()
+        assert ArmEstimates.from_json(scores.to_json() | {"sets": [data]}).of(
+            data["arm"], data["kind"], data["charge"]
+        ).excess["params"] == beyond  # fmt: skip
+    assert made.arms == {
+        "params": "params", "latency_s": "latency_s", "all": "all indicators",
+        "random": "no cost by itself", "quality": "no cost by itself",
+    }  # fmt: skip
+    medians = {name: np.median(v) for name, v in scores.of("params").values.items()}
+    assert {name: e.value for name, e in made.of("params").values.items()} == medians
+    assert made.of("params").alone["latency_s"].value == np.median(scores.of("params").alone[:, 1])
+    assert made.charges == scores.charges
+
+
+def test_scores_say_what_they_are_of() -> None:
+    base = searches(4, seconds=1.0)
+    # Half of the members that budgets are from take less than any model that was found.
+    small = np.full_like(base.population, base.values.min() / 4)
+    kept = [run for run in base.runs if (run.arm, run.seed) != ("random", 2)]
+    comparison = replace(
+        base, population=np.vstack([base.population, small]), runs=tuple(kept[::-1]),
+        arms=(*base.arms, Arm("weighted-product", (), True)),
+    )  # fmt: skip
+    scores = score(comparison, budgets=100, seed=3)
+    limits = draw_budgets(comparison, 100, 3)
+    met = (comparison.costs[None] <= limits[:, None]).all(axis=2).any(axis=1).sum()
+    assert (scores.budgets, scores.left_out) == (met, 100 - met)
+    assert 0 < met < 100
+    assert scores.to_json()["budgets"]["drawn"] == 100
+    assert [arm.name for arm in scores.arms] == [arm.name for arm in base.arms]
+    assert (scores.seeds, scores.of("random").seeds) == (3, (0, 1, 3))
+    assert scores.of("params").seeds == (0, 1, 2, 3)
+    assert (scores.trained, scores.enough) == (True, 10)
+    looked_up = scored(searches(3))
+    assert (looked_up.trained, looked_up.enough) == (False, 20)
+    assert replace(scores, first_loss=1.0, least_loss=3.0).gain == 0.0
+    assert replace(scores, first_loss=3.0, least_loss=1.0).gain == 2.0
+
+
+def test_scores_are_of_an_arm_a_kind_and_a_charge() -> None:
+    scores = scored(searches(3, seconds=1.0))
+    asked = {
+        (arm, kind, charge): scores.of(arm, kind, charge)  # type: ignore[arg-type]
+        for arm in ("params", "all")
+        for kind in ("front", "archive")
+        for charge in ("evaluations", "training_seconds")
+    }
+    for key, found in asked.items():
+        assert (found.arm, found.kind, found.charge) == key
+
+
+def test_hypervolumes_are_of_as_many_as_the_smallest_front_of_costs_has() -> None:
+    comparison = searches(4, seconds=1.0)
+    subset = scored(comparison).subset
+    for charge in ("evaluations", "training_seconds"):
+        runs = equal_runs(comparison, charge)  # type: ignore[arg-type]
+        steered = [len(r.front) for r in runs if r.arm in ("params", "latency_s", "all")]
+        assert subset[charge] == min(steered) > 1
+        # A search on the quality alone has one member.
+        assert min(len(run.front) for run in runs) == 1
+    long = replace(
+        comparison, arms=(Arm("all", NAMES),),
+        runs=tuple(
+            ArmRun("all", seed, places, comparison.scored[places], np.zeros(40), np.arange(40))
+            for seed in range(2)
+            for places in [np.arange(40) + 40 * seed]
+        ),
+    )  # fmt: skip
+    assert scored(long).subset == {"evaluations": FEW}
+    assert FEW < 40
+
+
+def test_finalists_are_of_fronts_archives_and_cut_runs() -> None:
+    """One search of four models; the last does not fit in the training seconds of the other."""
+    column = Indicator("params", "", "inference", "", "params")
+    values = np.array([[1.0], [2.0], [4.0], [8.0], [16.0]])
+    told = np.array([0.5, 0.4, 0.3, 0.2, 0.6])
+    runs = (
+        ArmRun("quality", 0, np.arange(4), told[:4], np.array([1.0, 1, 1, 9]), np.array([3])),
+        ArmRun("random", 0, np.array([4]), told[4:], np.array([3.0]), np.array([0])),
+    )
+    comparison = Comparison(
+        "f", "error", False, (column,), tuple(Model(f"m{i}", f"m{i}") for i in range(5)), values,
+        np.full(5, np.nan), (Arm("quality", (), True), Arm("random", (), True)), runs, 4, 1,
+        np.full((1, 1), 3.0),
+    )  # fmt: skip
+    # The best one, the best of what is left of the cut run, that of random search, and what
+    # budgets between 3 and 6 take of the archive: 0.4 below 4, and 0.3 from there on.
+    assert finalists(comparison, budgets=50).tolist() == [1, 2, 3, 4]
+    tight = replace(comparison, population=np.full((1, 1), 0.6))
+    # Budgets below 1 are met by nothing, and the others by the first.
+    assert finalists(tight, budgets=50).tolist() == [0, 2, 3, 4]
+    # With a second indicator, of which the second model takes too much: budgets on both take the
+    # first in place of it, those on the first alone still take it.
+    both = replace(
+        comparison, indicators=(column, Indicator("size", "", "inference", "", "size")),
+        values=np.column_stack([values, [1.0, 100, 1, 1, 1]]), population=np.full((1, 2), 3.0),
+    )  # fmt: skip
+    assert finalists(both, budgets=50).tolist() == [0, 1, 2, 3, 4]
+    more = replace(comparison, maximize=True)
+    # Of these the first is the one to take, whatever the budget.
+    assert finalists(more, budgets=50).tolist() == [0, 3, 4]
 
 
 def test_a_comparison_without_runs_is_refused() -> None:

@@ -222,6 +222,22 @@ def test_a_wrong_value_is_named_with_its_place(
     assert f"my.toml: `{section}.{key}" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value", "said"),
+    [
+        ("compare", "arms", ["params", "all", "params"], "name each arm once"),
+        ("search", "objectives", [], "name each indicator once, and at least one"),
+    ],
+)
+def test_a_rule_of_our_own_is_told_in_its_own_words(
+    tiny_data: dict[str, Any], section: str, key: str, value: Any, said: str
+) -> None:
+    changed = tiny_data | {section: tiny_data.get(section, {}) | {key: value}}
+    with pytest.raises(ExperimentError) as caught:
+        Experiment.from_data(changed, "x.toml")
+    assert str(caught.value) == f"x.toml: `{section}.{key}`: {said}; got {value!r}."
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../up", ".hidden", "a b", 3])
 def test_a_name_is_one_that_a_folder_can_have(tiny_data: dict[str, Any], name: Any) -> None:
     with pytest.raises(ExperimentError, match="`name`"):

@@ -150,11 +150,38 @@ def test_every_table_says_how_far_it_can_be_trusted(
     assert main(["pareto", str(outcome.folder)]) == 0
     # Of errors of -10, 0, 10 and 20 % in two families.
     said = "Certificate on 8 whole networks the table was not fitted to: "
-    for name, text in (("moon:cudagraph-bf16-b64", quiet.text), ("moon", capsys.readouterr().err)):
-        where = f"{name}, train_step_s in cudagraph-bf16-b64 over space vit+mbconv: "
+    for text in (quiet.text, capsys.readouterr().err):
+        where = "moon, train_step_s in cudagraph-bf16-b64 over space vit+mbconv: "
         (line,) = (line for line in text.splitlines() if line.startswith(where + said))
         assert "25% within ±5 %" in line
         assert "bias +5.0%" in line
+
+
+@pytest.mark.parametrize(
+    ("objectives", "told"),
+    [
+        (["latency_s@moon", "latency_p90_s@moon"], ["latency_s in cudagraph-fp16-b1"]),
+        (["max_batch@moon"], []),
+        (["energy_j@moon"], ["energy_j in cudagraph-fp16-b1"]),
+        (
+            ["latency_s@moon:cudagraph-fp16-b8", "throughput_per_s@moon"],
+            ["latency_s in cudagraph-fp16-b8", "latency_s in cudagraph-fp16-b1"],
+        ),
+    ],
+)
+def test_only_tables_that_objectives_come_from_are_vouched_for_and_once(
+    stub_search: Run,
+    stub: Any,
+    moon: HardwareProfile,
+    quiet: Any,
+    objectives: list[str],
+    told: list[str],
+) -> None:
+    stub_search(report=quiet, search={"trials": 2, "objectives": objectives})
+    found = [
+        line.partition(": ")[0] for line in quiet.text.splitlines() if line.startswith("moon, ")
+    ]
+    assert sorted(found) == sorted(f"moon, {what} over space vit+mbconv" for what in told)
 
 
 def test_a_stopped_run_goes_on_without_the_shipped_profile(

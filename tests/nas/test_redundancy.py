@@ -52,6 +52,23 @@ def test_a_constant_orders_nothing() -> None:
     assert redundant_groups({"a": np.zeros(0), "b": np.zeros(0)}) == ()
 
 
+def test_of_two_columns_the_rows_with_both_count() -> None:
+    # a and b are alike in the six rows that have both; b and c are not in their five.
+    gap = float("nan")
+    values = {
+        "a": np.array([1, 2, 3, 4, 5, 6, gap, gap]),
+        "b": np.array([2, 4, 6, 8, 10, 12, 1, 0.5]),
+        "c": np.array([gap, gap, gap, 6, 5, 4, 2, 3]),
+    }
+    assert redundant_groups(values) == (RedundantGroup(("a", "b"), 1.0),)
+    # With c only three rows of a are shared: these would be in one order by chance.
+    few = values | {"c": np.array([gap, gap, gap, 4, 5, 6, gap, gap])}
+    assert redundant_groups(few) == (RedundantGroup(("a", "b"), 1.0),)
+    # Where a column is known beside another it may order nothing.
+    flat = {"a": values["a"], "d": np.array([3, 3, 3, 3, 3, 3, 4, 5.0])}
+    assert redundant_groups(flat) == ()
+
+
 def test_monotone_functions_change_nothing() -> None:
     rng = np.random.default_rng(0)
     x, y = rng.random((2, 50))

@@ -275,6 +275,30 @@ class TestCommand:
         ):
             assert heading in " ".join(out.split())
 
+    def test_it_fits_a_terminal_of_100_columns(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        long = {name: f"{name}__amp-pt291-cu130-on-some-device" for name in COLUMNS[2:]}
+        renamed = [
+            {long.get(name, name): f"{cell}_of_a_long_name_{'x' * 20}" if name == "model" else cell
+             for name, cell in row.items()}
+            for row in rows()
+        ]  # fmt: skip
+        quality, *costs = long.values()
+        status = main([
+            "compare", "--table", str(write(tmp_path / "long.csv", renamed)),
+            "--quality", f"{quality}:max", "--costs", ",".join(costs),
+            "--derive", "family=model~^([a-z]+)", "--derive", "trained=model~in21k|in1k",
+            "--family", "family", "--strata", "trained", "--match", f"{costs[0]},{costs[1]}",
+        ])  # fmt: skip
+        assert status == 0
+        out = capsys.readouterr().out
+        assert max(map(len, out.splitlines())) <= 100
+        for place, name in enumerate(costs):
+            assert f"{'ABC'[place]} is {name}" in " ".join(out.split())
+        best = max(renamed, key=lambda row: row[quality])
+        assert best["model"] in out
+
     def test_json_is_that_of_the_answer(
         self, path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -312,11 +336,25 @@ class TestCommand:
     def test_a_file_that_is_not_there_ends_with_3(self, tmp_path: Path) -> None:
         assert run(tmp_path / "none.csv") == 3
 
-    @pytest.mark.parametrize("arguments", [[], ["a.toml", "--table", "b.csv"]])
-    def test_an_experiment_or_a_table_is_compared(self, arguments: list[str]) -> None:
+    def test_a_folder_is_no_table(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(tmp_path) == 2
+        assert f"{tmp_path} is a folder, no table; name a CSV" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("arguments", "said"),
+        [([], "neither is given"), (["a.toml", "--table", "b.csv"], "both are given")],
+    )
+    @pytest.mark.parametrize("command", ["compare", "search"])
+    def test_an_experiment_or_a_table_is_compared(
+        self, command: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         with pytest.raises(SystemExit) as stop:
-            main(["compare", *arguments])
+            main([command, *arguments])
         assert stop.value.code == 2
+        out, error = capsys.readouterr()
+        assert out == ""
+        assert error.startswith(f"usage: hwnas {command} ")
+        assert f"{said}. `hwnas {command} --help`" in error
 
     def test_options_of_a_table_are_none_of_an_experiment(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
