@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas.comparison import Arm
 from nas.comparison_scores import ComparisonScores
 from nas.equal_charge import Charge
 from nas.paired_tests import Estimate, PairedTest, median_estimate
@@ -38,7 +39,8 @@ class ArmEstimates:
 
     Attributes:
         names: The indicators.
-        arms: What each arm searches beside the quality; empty where it is not known.
+        arms: What each arm searches beside the quality; empty where its name says it, or where it
+            is not known.
         reference: The arm that the others are tested against, if there is one.
         seeds: Of the arm with the fewest.
         budgets: How many budgets count.
@@ -92,7 +94,7 @@ class ArmEstimates:
             sets[item.arm, item.kind, item.charge] = SetEstimates(values, *columns)
         return cls(
             names=scores.names,
-            arms={arm.name: _searched(arm.objectives, scores.names) for arm in scores.arms},
+            arms={arm.name: _searched(arm, scores.names) for arm in scores.arms},
             reference=scores.reference,
             seeds=scores.seeds,
             budgets=scores.budgets,
@@ -139,10 +141,12 @@ class ArmEstimates:
         )
 
 
-def _searched(objectives: tuple[str, ...], names: tuple[str, ...]) -> str:
-    if len(objectives) == len(names) > 1:
+def _searched(arm: Arm, names: tuple[str, ...]) -> str:
+    if arm.objectives == (arm.name,):
+        return ""
+    if len(arm.objectives) == len(names) > 1:
         return "all indicators"
-    return ", ".join(objectives) or "no cost by itself"
+    return ", ".join(arm.objectives) or "no cost by itself"
 
 
 def _estimate(data: Mapping[str, Any]) -> Estimate:

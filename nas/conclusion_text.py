@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from nas.comparison_scores import ComparisonScores
 from nas.conclusions import EACH, FAMILY, Conclusion
-from nas.paired_tests import LEVEL, PairedTest, least_p
+from nas.paired_tests import LEVEL, least_p
 from nas.shares import percent
 from nas.short_names import joined
 
@@ -22,6 +22,7 @@ ALIKE = 0.2
 SHARES_ALIKE = 0.1
 """By how much the shares of one conclusion differ at the most, where no word has most."""
 MOST = 0.5
+HOLM = "after Holm's correction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,24 +193,23 @@ def _tested(
 ) -> list[str]:
     """What the tests say of picks against what is right."""
     if not any(item.test.significant for item in items):
-        least = _least([item.test for item in items])
-        return [f"These are estimates: no difference is shown, p is {least}."]
+        least = min(item.test.adjusted_p for item in items)
+        return [f"These are estimates: no difference is shown, p is at least {least:.2g} {HOLM}."]
     lines = []
     for name in traits:
         of = [item for item in items if item.trait == name]
-        firm = list(dict.fromkeys(item.arm for item in of if item.test.significant))
-        least = _least([item.test for item in of])
+        firm = [item for item in of if item.test.significant]
         if firm:
-            arms = joined(firm, short, "and")
-            lines.append(f"The difference in {name} is shown for {arms}: p is {least}.")
+            arms = joined(list(dict.fromkeys(item.arm for item in firm)), short, "and")
+            most = max(item.test.adjusted_p for item in firm)
+            lines.append(
+                f"The difference in {name} is shown for {arms}: p is at most {most:.2g} {HOLM}."
+            )
         else:
-            lines.append(f"A difference in {name} is not shown: p is {least}.")
+            least = min(item.test.adjusted_p for item in of)
+            lines.append(f"A difference in {name} is not shown: p is at least {least:.2g} {HOLM}.")
     opposite = {item.arm for item in items if item.opposite and item.test.significant}
     if opposite:
         arms = joined(sorted(opposite), short, "and")
         lines.append(f"Most picks are of another kind for {arms}.")
     return lines
-
-
-def _least(tests: Sequence[PairedTest]) -> str:
-    return f"{min(test.adjusted_p for test in tests):.2g} at the least after Holm's correction"

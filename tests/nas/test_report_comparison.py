@@ -335,7 +335,7 @@ def test_the_first_lines_are_the_headline_and_every_part_is_there() -> None:
     assert regrets["all"][1].value == pytest.approx(
         scores.of("all").estimate("regret").value / scores.gain
     )
-    assert regrets["macs"][0].note == "macs"
+    assert regrets["macs"][0].note == ""
     assert regrets["all"][0].note == "all indicators"
     assert {row[0].text for row in tables["tests"].rows} == {"macs", "random"}
     assert "unfair as" in [cell.text for cell in tables["matching"].headings]
