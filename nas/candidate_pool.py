@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,10 +59,8 @@ class CandidatePool:
             parts.append(self._add_new(row_of, self.problem.random_codes(wanted, self._rng)))
             stale = stale + 1 if len(parts[-1]) < LITTLE * wanted else 0
         self.codes = codes = np.concatenate(parts)[: self._size]
-        self.costs = LazyRows(len(codes), lambda rows: self.problem.cost_values(codes[rows]))
-        self.features = LazyRows(
-            len(codes), lambda rows: self.problem.features(codes[rows]).astype(np.float32)
-        )
+        self.costs = LazyRows(len(codes), partial(_costs, self.problem, codes))
+        self.features = LazyRows(len(codes), partial(_features, self.problem, codes))
         self.free = np.ones(len(codes), dtype=bool)
         self._row_of = {key: row for key, row in row_of.items() if row < len(codes)}
 
@@ -122,3 +123,11 @@ def children(
     step = np.clip(first + rng.choice([-1, 1], size=first.shape), 0, sizes - 1)
     near = ordered & (rng.random(first.shape) < 0.5)
     return np.where(change, np.where(near, step, drawn), first)
+
+
+def _costs(problem: Problem, codes: Codes, rows: NDArray[np.intp]) -> NDArray[Any]:
+    return problem.cost_values(codes[rows])
+
+
+def _features(problem: Problem, codes: Codes, rows: NDArray[np.intp]) -> NDArray[Any]:
+    return problem.features(codes[rows]).astype(np.float32)

@@ -44,7 +44,10 @@ def test_commands_parse(document: Path) -> None:
 
 def test_readme_has_its_two_commands_as_single_lines() -> None:
     text = (ROOT / "README.md").read_text()
-    for name, ending in (("main", "hwnas search examples/digits.toml"), ("test", "pytest")):
+    for name, ending in (
+        ("main", "hwnas search examples/digits.toml"),
+        ("test", "pytest -n 2 --dist loadfile"),
+    ):
         found = re.findall(rf"<!-- command: {name} -->\n```sh\n(.*?)\n```", text, re.DOTALL)
         assert len(found) == 1
         assert "\n" not in found[0]

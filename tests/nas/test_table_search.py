@@ -332,7 +332,7 @@ def test_a_table_on_the_command_line(
         with pytest.raises(SystemExit) as stop:
             main(wrong)
         assert stop.value.code == 2
-        assert "either EXPERIMENT.toml, or --table" in capsys.readouterr().err
+        assert "either EXPERIMENT.toml or --table" in capsys.readouterr().err
 
 
 def problem() -> TableProblem:
