@@ -141,6 +141,10 @@ class Record:
         enough = self.stop >= min(stop, 1.0) or self.evaluations >= evaluations
         return self.exhausted or (self.limit >= evaluations and enough)
 
+    def looked_for(self, share: float) -> bool:
+        """Whether it went on until it reached a share, or to its end."""
+        return share <= self.stop or self.exhausted or self.evaluations >= self.limit
+
     def share_after(self, evaluations: int) -> float:
         """The share after so many evaluations, a mark or more than it took."""
         return self.shares[str(min(evaluations, self.evaluations))] if self.shares else 0.0

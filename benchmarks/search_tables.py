@@ -74,7 +74,12 @@ def problem_table(results: Results, problem: str, samplers: Sequence[str]) -> st
         if not records:
             continue
         limit = min(record.limit for record in records)
-        cells = [summary(records, share).within(limit) for share in SHARES]
+        cells = [
+            summary(records, share).within(limit)
+            if all(record.looked_for(share) for record in records)
+            else "-"
+            for share in SHARES
+        ]
         cells.append(f"{median(record.share_after(MARK) for record in records):.3f}")
         cells.append(str(len(records)))
         cells.append(f"{median(record.seconds_per_trial for record in records):.3f}")

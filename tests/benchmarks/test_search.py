@@ -82,6 +82,8 @@ def test_what_is_kept_of_a_search() -> None:
         True, True, True, False,
     ]  # fmt: skip
     assert not kept.answers(200, 0.99)
+    assert [kept.looked_for(share) for share in (0.9, 0.95, 0.99)] == [True, True, False]
+    assert replace(kept, evaluations=200).looked_for(0.99)
     assert replace(kept, exhausted=True).answers(10_000, 1.1)
     nothing = Record.of("p", Job("random", 4, 200), Run(np.zeros(0), 0.1, True))
     assert (nothing.evaluations, nothing.share_after(100)) == (0, 0)
@@ -148,6 +150,12 @@ def test_where_no_stock_sampler_arrives_the_ratio_is_a_bound(results: Results) -
         for record in made_up(name, [None, None, None]):
             results.add(record)
     assert tables(results).splitlines()[2].endswith("| over 10.0 |")
+
+
+def test_a_share_that_a_search_was_not_to_reach_is_not_told_of(results: Results) -> None:
+    for record in made_up("cost-aware", [40, 50, 60]):
+        results.add(replace(record, stop=0.95, evaluations=90, shares={"90": 0.96}))
+    assert "| cost-aware | 50 (40 to 60) | 60 (50 to 70) | - |" in tables(results)
 
 
 def test_results_are_read_as_they_were_written(results: Results, tmp_path: Path) -> None:
