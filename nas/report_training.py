@@ -7,6 +7,7 @@ whether or not another arm had it made. Counts are of one training step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,7 +197,7 @@ def _table(comparison: Comparison, columns: list[tuple[Indicator, Floats]]) -> T
             ]
         for known, values in columns:
             scaled = values / known.scale
-            row.append(_median(runs, lambda run, v=scaled: v[run.models[run.front]]))  # type: ignore[misc]
+            row.append(_median(runs, partial(_of_picks, scaled)))
         body.append(tuple(row))
     return Table(
         "training-table",
@@ -206,6 +207,10 @@ def _table(comparison: Comparison, columns: list[tuple[Indicator, Floats]]) -> T
         tuple(headings),
         tuple(body),
     )
+
+
+def _of_picks(values: Floats, run: ArmRun) -> Floats:
+    return values[run.models[run.front]]
 
 
 def _median(runs: Iterable[ArmRun], of: Callable[[ArmRun], Floats]) -> Cell:

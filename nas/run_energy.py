@@ -60,7 +60,10 @@ def _begin(meter: EnergyMeter | Unavailable) -> Callable[[], RunEnergy]:
     """Begins to count; what it returns ends that."""
     if isinstance(meter, Unavailable):
         return partial(RunEnergy, None, meter.reason)
-    return _Counting(meter).end
+    try:
+        return _Counting(meter).end
+    except RuntimeError as error:  # No counter is worth a search.
+        return partial(RunEnergy, None, str(error))
 
 
 class _Counting:

@@ -1,7 +1,7 @@
 """What operators put out on the meta device, run once for equal shapes.
 
-There PyTorch works most operators out in Python, step by step, which takes up to ten milliseconds
-each. What comes out follows from the shapes, strides and types of what goes in.
+There PyTorch works most operators out in Python, step by step, which is slow. What comes out
+follows from the shapes, strides and types of what goes in.
 """
 
 from __future__ import annotations

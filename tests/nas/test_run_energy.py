@@ -97,6 +97,17 @@ def test_a_lost_counter_gives_a_reason_and_no_number(folder: RunFolder, counter:
     assert "cannot be read" in found.source
 
 
+def test_a_counter_that_is_lost_at_once_stops_nothing(folder: RunFolder, counter: Path) -> None:
+    counter.unlink()
+    worked = False
+    with metered(folder):
+        worked = True
+    assert worked
+    (found,) = energies(folder)
+    assert found.joules is None
+    assert "cannot be read" in found.source
+
+
 def test_without_a_counter_the_reason_is_kept(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
