@@ -29,6 +29,8 @@ OFFSET = 1.0
 TREES, LEAF = 100, 3
 ALIKE = 0.999
 """Correlation above which a feature tells nothing beside an earlier one."""
+DOUBT = 0.05
+"""Probability at which evaluations no longer count as showing that beliefs are too unsure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +55,15 @@ class _Regression(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Process:
     process: GaussianProcess
+    narrowing: float
+    """What the spread is multiplied by."""
 
     def predict(self, inputs: Array) -> Belief:
         mean, spread = self.process.predict(inputs)
-        return Belief(mean, np.maximum(spread, 1e-4))
+        return Belief(mean, np.maximum(self.narrowing * spread, 1e-4))
 
     def covariance(self, inputs: Array, one: Array) -> Array:
-        return self.process.covariance(inputs, one)
+        return self.narrowing**2 * self.process.covariance(inputs, one)
 
 
 class _Trees:
@@ -135,7 +139,7 @@ class QualityModel:
             )
             self._fitted = len(targets)
         process = GaussianProcess(self._kernel, inputs, targets, np.zeros(len(targets)))
-        self._regression = _Process(process)
+        self._regression = _Process(process, _narrowing(process))
         return self
 
     def predict(self, features: Array) -> Belief:
@@ -157,6 +161,19 @@ class QualityModel:
     def _inputs(self, features: Array) -> Array:
         inputs: Array = ((features - self._mean) / np.maximum(self._scale, 1e-12))[:, self._kept]
         return inputs
+
+
+def _narrowing(process: GaussianProcess) -> float:
+    """What spreads are multiplied by: below 1 where evaluations show that they are too wide.
+
+    A few of them leave the variances near their priors, which are wide. Each one, left out, should
+    be one standard deviation from what the others say, by root mean square; what that is, is taken
+    at its upper limit by the chi-squared distribution.
+    """
+    from scipy.stats import chi2
+
+    away = process.left_out()
+    return min(1.0, float(np.sqrt((away**2).sum() / chi2.ppf(DOUBT, len(away)))))
 
 
 def _telling(features: Array) -> NDArray[np.bool_]:

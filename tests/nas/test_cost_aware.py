@@ -14,6 +14,7 @@ from nas.expected_improvement import Box, Sampled, expected_gains, pick_batch, s
 from nas.function_problem import FunctionProblem
 from nas.quality_model import Belief, QualityModel
 from nas.steered_problem import SteeredProblem
+from predictors.gaussian_process import GaussianProcess, Kernel
 
 CHOICES = {"depth": [1, 2, 3, 4, 6, 8], "width": [16, 32, 48, 64, 96, 128], "kind": ["a", "b", "c"]}
 FACTOR = {"a": 1.0, "b": 1.5, "c": 3.0}
@@ -144,6 +145,41 @@ class TestQualityModel:
         belief = model.predict(features[60:])
         assert kendalltau(belief.mean, quality[60:]).statistic > (0.85 if most > 60 else 0.6)
         assert (belief.spread > 0).all()
+
+    @pytest.mark.parametrize(
+        ("times", "low", "high"), [(1.0, 0.85, 1.0), (4.0, 0.4, 0.85), (0.25, 1.0, 1.0)]
+    )
+    def test_spreads_too_wide_for_the_evaluations_are_narrowed(
+        self, times: float, low: float, high: float
+    ) -> None:
+        """Draws of a process, known to one whose variances are so many times as large."""
+        rng, narrowed = np.random.default_rng(7), []
+        for _ in range(100):
+            inputs = rng.normal(size=(30, 4))
+            true = Kernel(1.0, 0.1, 1.0, (2.0,) * 4, 0.05)
+            covariance = true(inputs, inputs) + true.noise * np.eye(30)
+            targets = rng.multivariate_normal(np.zeros(30), covariance)
+            parts = times * np.array([true.offset, true.linear, true.amplitude, true.noise])
+            taken = Kernel(*parts[:3].tolist(), true.lengths, float(parts[3]))
+            process = GaussianProcess(taken, inputs, targets, np.zeros(30))
+            narrowed.append(quality_model._narrowing(process))
+        assert low <= np.quantile(narrowed, 0.05)
+        assert np.quantile(narrowed, 0.95) <= high
+        if times == 1.0:  # Right ones are seldom narrowed.
+            assert np.mean(np.array(narrowed) < 1) < 0.12
+
+    def test_belief_is_narrowed_alike(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        rng = np.random.default_rng(9)
+        features = rng.normal(size=(40, 3))
+        quality, found = features.sum(axis=1), []
+        for narrowing in (1.0, 0.5):
+            monkeypatch.setattr(quality_model, "_narrowing", lambda _, n=narrowing: n)
+            model = QualityModel(features, 20).fit(features[:20], quality[:20])
+            found.append((model.predict(features[20:]), model.covariance(features, features[30])))
+        (wide, across), (narrow, less) = found
+        assert narrow.mean == pytest.approx(wide.mean)
+        assert narrow.spread == pytest.approx(np.maximum(0.5 * wide.spread, 1e-4))
+        assert less == pytest.approx(0.25 * across)
 
     def test_features_that_say_nothing_are_left_out(self) -> None:
         rng = np.random.default_rng(3)
