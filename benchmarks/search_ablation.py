@@ -169,6 +169,7 @@ class _RandomStart:
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem, self.rng = problem, np.random.default_rng(seed)
         self.unseen, self.archive = Unseen(problem, self.rng), Archive(problem)
+        self.errors: list[float] = []
 
     def ask(self) -> Ints:
         if len(self.archive.codes) >= INITIAL:
@@ -178,8 +179,9 @@ class _RandomStart:
             return codes
         return random_batch(self.unseen)
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
         self.archive.add(codes, quality)
+        self.errors += [error] * len(codes)
 
     def propose(self) -> Ints:
         """A batch of what was not proposed yet."""
@@ -196,7 +198,7 @@ class RandomDesign(_RandomStart):
 
     def propose(self) -> Ints:
         codes, values = self.archive.codes[self.told :], self.archive.values[self.told :, 0]
-        self.search.tell(codes, values)
+        self.search.tell(codes, values, np.array(self.errors[self.told :]))
         self.told = len(self.archive.codes)
         return self.search.ask(BATCH)
 
@@ -214,7 +216,7 @@ class UnknownCosts(_RandomStart):
         # A pool keeps what its candidates cost, so that each batch has one of its own.
         seed = int(np.random.SeedSequence([self.seed, len(codes)]).generate_state(1)[0])
         search = CostAwareSearch(self.predicted, seed=seed, initial=INITIAL, pool=POOL)
-        search.tell(codes, self.archive.values[:, 0])
+        search.tell(codes, self.archive.values[:, 0], np.array(self.errors))
         return search.ask(BATCH)
 
 
@@ -301,8 +303,23 @@ class Replaced:
         with self.replaced():
             return self.search.ask()
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
         """As the search takes it."""
+        self.search.tell(codes, quality, error)
+
+
+class UntoldErrors:
+    """The search itself, which is not told how noisy qualities are."""
+
+    def __init__(self, problem: Problem, seed: int) -> None:
+        self.search = cost_aware(problem, seed)
+
+    def ask(self) -> Ints:
+        """What the search proposes."""
+        return self.search.ask()
+
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
+        """The quality alone."""
         self.search.tell(codes, quality)
 
 
@@ -315,6 +332,7 @@ VARIANTS: Mapping[str, Callable[[Problem, int], Search]] = {
     "mean-alone": partial(Replaced, nas.cost_aware, "QualityModel", MeanAlone),
     "scalarised": Scalarised,
     "random-start": RandomDesign,
+    "errors-untold": UntoldErrors,
     "batch-1": partial(cost_aware, batch=1),
     "batch-10": partial(cost_aware, batch=10),
     "batch-20": partial(cost_aware, batch=20),

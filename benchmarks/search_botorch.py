@@ -75,7 +75,7 @@ class NoisyImprovement:
             return batch
         return random_batch(self.unseen)
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
         """Remembers the objectives."""
         self.archive.add(codes, quality)
 

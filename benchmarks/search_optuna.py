@@ -48,10 +48,14 @@ class OptunaSearch:
             rows.append([choices.index(trial.params[name]) for name, choices in pairs])
         return np.array(rows, dtype=np.int64).reshape(len(rows), len(self.distributions))
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
-        """Tells the trials every objective."""
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
+        """Tells the trials every objective, and the error of the quality if there is one."""
+        from nas.cost_aware_sampler import QUALITY_ERROR
+
         costs = self.problem.cost_values(codes)
         for trial, value, priced in zip(self.trials, quality, costs, strict=True):
+            if error:
+                trial.set_user_attr(QUALITY_ERROR, error)
             self.study.tell(trial, [float(value), *priced.tolist()])
 
 

@@ -81,7 +81,7 @@ class PymooSearch:
         self.population.set("X", np.stack(rows))
         return np.stack(rows)
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
         """Hands the generation back with its objectives."""
         self.population.set("F", np.column_stack([quality, self.problem.cost_values(codes)]))
         for individual in self.population:

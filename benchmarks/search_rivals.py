@@ -49,8 +49,15 @@ class Search(Protocol):
     def ask(self) -> Ints:
         """New candidates ``[n, parameters]``; none when it has seen all that it can find."""
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
-        """The quality ``[n]`` of what was asked for, minimised."""
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
+        """Takes up the quality of what was asked for.
+
+        Args:
+            codes: What was asked for.
+            quality: Its quality, minimised: ``[n]``.
+            error: The known standard deviation of what noise adds to that, for those that can use
+                it.
+        """
 
 
 def random_batch(unseen: Unseen) -> Ints:
@@ -108,7 +115,7 @@ class LocalSearch:
         self.unseen.leave_out(row[None, :])
         return row[None, :]
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
         self.archive.add(codes, quality)
 
     def _child(self) -> Ints | None:
@@ -140,7 +147,7 @@ class Lemonade:
             rows.append(row)
         return np.stack(rows) if rows else self.archive.codes[:0]
 
-    def tell(self, codes: Ints, quality: Floats) -> None:
+    def tell(self, codes: Ints, quality: Floats, error: float = 0.0) -> None:
         self.archive.add(codes, quality)
 
     def _chosen(self) -> Ints:

@@ -80,7 +80,7 @@ def run(subject: Subject, sampler: str, seed: int, evaluations: int, stop: float
         # A candidate that is proposed again has the quality that it had.
         again = np.array([seen[key] for key in keys])
         started = time.process_time()
-        search.tell(codes, again)
+        search.tell(codes, again, subject.noise)
         seconds += time.process_time() - started
     return Run(np.array(shares[:evaluations]), seconds, False)
 

@@ -24,10 +24,12 @@ class Answers:
     Attributes:
         told: The quality of each as measured; NaN where it could not be had: ``[n]``.
         seconds: What each took when it was first made: ``[n]``.
+        errors: The known part of the standard error of what is told; 0 where none is: ``[n]``.
     """
 
     told: NDArray[np.float64]
     seconds: NDArray[np.float64]
+    errors: NDArray[np.float64]
 
 
 class Arena(Protocol):

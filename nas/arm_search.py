@@ -101,8 +101,13 @@ class Found:
 class Proposer(Protocol):
     """Proposes candidates after what it is told; everything is minimised."""
 
-    def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
-        """Takes up evaluations of codes ``[n, parameters]``: ``[n]``."""
+    def tell(
+        self,
+        codes: Codes,
+        quality: NDArray[np.float64],
+        errors: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Takes up evaluations of codes ``[n, parameters]``, with known errors: ``[n]`` both."""
 
     def leave_out(self, codes: Codes) -> None:
         """Never proposes these: their evaluation failed."""
@@ -119,7 +124,12 @@ class _RandomDraws:
         self._unseen = Unseen(problem, np.random.default_rng([seed, 1]))
         self._width = len(problem.parameters)
 
-    def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
+    def tell(
+        self,
+        codes: Codes,
+        quality: NDArray[np.float64],
+        errors: NDArray[np.float64] | None = None,
+    ) -> None:
         self._unseen.leave_out(codes)
 
     def leave_out(self, codes: Codes) -> None:
@@ -175,7 +185,11 @@ def search_arm(
         start = time.perf_counter()
         if proposer is None:
             proposer = _proposer(arm, seed, problem, plan, max(1, len(codes)))
-        proposer.tell(batch[known], _loss(arm, arena, batch[known], answers.told[known], product))
+        loss = _loss(arm, arena, batch[known], answers.told[known], product)
+        # Of a product of quality and costs, that of the quality is not the error.
+        product_of = arm.name == WEIGHTED_PRODUCT
+        errors = np.zeros(len(loss)) if product_of else answers.errors[known]
+        proposer.tell(batch[known], loss, errors)
         proposer.leave_out(batch[~known])
         wanted = min(plan.batch, plan.evaluations - done)
         batch = proposer.ask(wanted) if wanted > 0 else batch[:0]

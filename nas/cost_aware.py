@@ -95,13 +95,26 @@ class CostAwareSearch:
         self._hopeful = np.empty((0, len(problem.parameters)), dtype=np.int64)
         self._codes: list[NDArray[np.int64]] = []
         self._quality: list[float] = []
+        self._errors: list[float] = []
         self._proposed = 0
 
-    def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
-        """Takes up evaluations: codes ``[n, parameters]`` and qualities ``[n]``.
+    def tell(
+        self,
+        codes: Codes,
+        quality: NDArray[np.float64],
+        errors: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Takes up evaluations.
+
+        Args:
+            codes: What was evaluated: ``[n, parameters]``.
+            quality: What was found: ``[n]``.
+            errors: The part of its standard error that is known: ``[n]``; none when absent. What it
+                explains of a quality is not taken for how good the candidate is.
 
         Raises:
-            ValueError: A quality is NaN or infinite; leave failed candidates out.
+            ValueError: A quality is NaN or infinite; leave failed candidates out. Or a standard
+                error is not a number of at least 0.
         """
         quality = np.asarray(quality, dtype=float)
         if not np.isfinite(quality).all():
@@ -109,11 +122,15 @@ class CostAwareSearch:
                 f"`quality` must be finite; got {quality[~np.isfinite(quality)][0]}. "
                 "Leave candidates out whose evaluation failed."
             )
+        errors = np.zeros(len(quality)) if errors is None else np.asarray(errors, dtype=float)
+        if not (np.isfinite(errors) & (errors >= 0)).all():
+            raise ValueError(f"`errors` must be finite and at least 0; got {errors}.")
         self._pool.take(codes)
         # Of what is no candidate, or over a budget, the costs are not asked for.
         exist = self.problem.exist(codes)
         self._codes += list(np.asarray(codes, dtype=np.int64)[exist])
         self._quality += quality[exist].tolist()
+        self._errors += errors[exist].tolist()
 
     def leave_out(self, codes: Codes) -> None:
         """Never proposes these: they failed, or somebody evaluates them now."""
@@ -177,8 +194,8 @@ class CostAwareSearch:
         if self._model is None:
             typical = self._pool.features[self._pool.draw(DRAWN)].astype(float)
             self._model, self._typical = QualityModel(typical, max(self.initial, FEWEST)), typical
-        model = self._model.fit(known, quality)
-        seen = _Population(codes, costs, Belief(model.scaled(quality), np.zeros(len(quality))))
+        model = self._model.fit(known, quality, np.array(self._errors))
+        seen = _Population(codes, costs, Belief(model.known(), np.zeros(len(quality))))
         population = self._population(model)
         worst = float(np.median(model.predict(self._typical).mean))
         box = _box(seen.joined(population), worst)

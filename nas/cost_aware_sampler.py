@@ -15,8 +15,10 @@ from nas.early_stopping import EXPECTED
 from nas.problem import Problem
 from nas.problem_sampler import ProblemSampler
 
-__all__ = ["CostAwareSampler"]
+__all__ = ["QUALITY_ERROR", "CostAwareSampler"]
 
+QUALITY_ERROR = "quality_error"
+"""User attribute of a trial: the known part of the standard error of its quality."""
 NO_TRIAL = -1
 
 
@@ -26,7 +28,9 @@ class CostAwareSampler(ProblemSampler):
     The study's first objective, or the one at ``quality``, is the quality, of either direction; its
     other objectives may be any of the costs, or none: the costs that steer are the problem's. Of a
     pruned trial with the user attribute ``expected_quality`` that is learned, as
-    :class:`~nas.early_stopping.EarlyStopping` sets it.
+    :class:`~nas.early_stopping.EarlyStopping` sets it. Where a quality is known to be off, as one
+    measured on few examples is, the trial's user attribute ``quality_error`` says by which standard
+    error; set it before the trial is told.
 
     Args:
         problem: The candidates, what they cost, and what their quality may depend on.
@@ -120,7 +124,7 @@ class CostAwareSampler(ProblemSampler):
         """Learns from trials that ended; returns the candidates of those that run."""
         assert self._search is not None
         sign = -1.0 if study.directions[self.quality] == StudyDirection.MAXIMIZE else 1.0
-        codes, values, lost, running = [], [], [], []
+        codes, values, errors, lost, running = [], [], [], [], []
         for trial in study.get_trials(deepcopy=False):
             if trial.number in self._seen or trial.number == number:
                 continue
@@ -132,15 +136,17 @@ class CostAwareSampler(ProblemSampler):
             if trial.state == TrialState.COMPLETE and trial.values is not None:
                 codes.append(row)
                 values.append(sign * trial.values[self.quality])
+                errors.append(float(trial.user_attrs.get(QUALITY_ERROR, 0.0)))
             elif trial.state == TrialState.PRUNED and EXPECTED in trial.user_attrs:
                 codes.append(row)
                 values.append(sign * trial.user_attrs[EXPECTED])
+                errors.append(0.0)
             elif trial.state.is_finished():
                 lost.append(row)
             elif trial.state == TrialState.RUNNING:
                 running.append(row)
         if codes:
-            self._search.tell(np.array(codes), np.array(values))
+            self._search.tell(np.array(codes), np.array(values), np.array(errors))
         for rows in (lost, running):
             if rows:
                 self._search.leave_out(np.array(rows))

@@ -47,6 +47,8 @@ class Belief:
 
 
 class _Regression(Protocol):
+    def known(self) -> Array: ...
+
     def predict(self, inputs: Array) -> Belief: ...
 
     def covariance(self, inputs: Array, one: Array) -> Array: ...
@@ -57,6 +59,9 @@ class _Process:
     process: GaussianProcess
     narrowing: float
     """What the spread is multiplied by."""
+
+    def known(self) -> Array:
+        return self.process.smoothed()
 
     def predict(self, inputs: Array) -> Belief:
         mean, spread = self.process.predict(inputs)
@@ -74,6 +79,10 @@ class _Trees:
 
         self._trees = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
         self._trees.fit(inputs, targets)
+        self._targets = targets
+
+    def known(self) -> Array:
+        return self._targets
 
     def predict(self, inputs: Array) -> Belief:
         each = self._each(inputs)
@@ -115,13 +124,22 @@ class QualityModel:
         self._center, self._unit = 0.0, 1.0
         self._regression: _Regression | None = None
 
-    def fit(self, features: Array, quality: Array) -> QualityModel:
-        """Learns from evaluations: ``[n, features]`` and ``[n]``. Returns itself."""
+    def fit(self, features: Array, quality: Array, errors: Array | None = None) -> QualityModel:
+        """Learns from evaluations, and returns itself.
+
+        Args:
+            features: Of what was evaluated: ``[n, features]``.
+            quality: What was found: ``[n]``.
+            errors: Its standard errors, as far as they are known: ``[n]``.
+        """
         first = quality[: self._first]
         self._center = float(np.median(first))
         deviation = 1.4826 * float(np.median(np.abs(first - self._center)))
         self._unit = deviation or float(quality.std()) or 1.0
         inputs, targets = self._inputs(features), self.scaled(quality)
+        noise = np.zeros(len(targets))
+        if errors is not None:
+            noise = self._scaled_errors(quality, errors) ** 2
         if len(targets) > MOST_CONDITIONED:
             self._regression = _Trees(inputs, targets, self._seed)
             return self
@@ -132,15 +150,23 @@ class QualityModel:
             self._kernel = fit_kernel(
                 inputs[chosen],
                 targets[chosen],
-                np.zeros(len(chosen)),
+                noise[chosen],
                 OFFSET,
                 _prior(inputs.shape[1]),
                 rounds=STEPS,
             )
             self._fitted = len(targets)
-        process = GaussianProcess(self._kernel, inputs, targets, np.zeros(len(targets)))
+        process = GaussianProcess(self._kernel, inputs, targets, noise)
         self._regression = _Process(process, _narrowing(process))
         return self
+
+    def known(self) -> Array:
+        """What was evaluated, in robust units and less what is taken for its known errors: ``[n]``.
+
+        Without known errors it is what was found. Trees take nothing for an error.
+        """
+        assert self._regression is not None
+        return self._regression.known()
 
     def predict(self, features: Array) -> Belief:
         """What is expected of candidates ``[n, features]``, in robust units."""
@@ -157,6 +183,11 @@ class QualityModel:
         t = (quality - self._center) / self._unit
         squashed: Array = np.where(t > 1, 1 + np.log(np.maximum(t, 1)), t)
         return squashed
+
+    def _scaled_errors(self, quality: Array, errors: Array) -> Array:
+        """Small errors of qualities in robust units, by the slope of :meth:`scaled` there."""
+        scaled: Array = errors / self._unit / np.maximum((quality - self._center) / self._unit, 1.0)
+        return scaled
 
     def _inputs(self, features: Array) -> Array:
         inputs: Array = ((features - self._mean) / np.maximum(self._scale, 1e-12))[:, self._kept]

@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hw_profiles import BlockTable, local_device
 from hw_profiles.store import Store
 from nas.candidates import Candidate, violations
+from nas.cost_aware_sampler import QUALITY_ERROR
 from nas.early_stopping import CURVE, DECISION, EXPECTED
 from nas.errors import InterruptedSearch, TooManyFailuresError
 from nas.evaluation import Evaluate, evaluator
@@ -36,7 +37,7 @@ from nas.samplers import make_sampler
 from nas.search_stopping import SearchStopping
 from nas.space_problem import SpaceProblem
 from nas.splits import Dataset
-from nas.uncertainty import sampling_errors
+from nas.uncertainty import sampling_error, sampling_errors
 from search_spaces import Architecture, Choice, Suggest, UnionSpace
 
 if TYPE_CHECKING:
@@ -349,6 +350,9 @@ class Search:
             self.folder.log("stopped", candidate=key, **told)
             return
         candidate = self._candidate(architecture, result.quality)
+        error = sampling_error(result.quality, architecture, self.dataset)
+        if error is not None:
+            trial.set_user_attr(QUALITY_ERROR, error)
         self.folder.save_weights(key, result.weights)
         study.tell(trial, self._objectives(candidate))
         self.evaluated[key] = candidate

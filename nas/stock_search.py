@@ -37,8 +37,13 @@ class StockSearch:
         self.study = optuna.create_study(directions=directions, sampler=self.sampler)
         self._asked: dict[bytes, Trial] = {}
 
-    def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
-        """Takes up evaluations of codes ``[n, parameters]``: ``[n]``."""
+    def tell(
+        self,
+        codes: Codes,
+        quality: NDArray[np.float64],
+        errors: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Takes up evaluations of codes ``[n, parameters]``: ``[n]``; errors tell it nothing."""
         costs = self.problem.cost_values(codes).tolist()
         for trial, value, cost in zip(self._trials(codes), quality.tolist(), costs, strict=True):
             self.study.tell(trial, [value, *cost])

@@ -81,7 +81,8 @@ class TableArena:
 
     def evaluate(self, codes: Codes, seed: int) -> Answers:
         """What the table says; it takes no time."""
-        return Answers(self.score(codes, seed), np.zeros(len(codes)))
+        errors = np.full(len(codes), self.experiment.table.quality_error or 0.0)
+        return Answers(self.score(codes, seed), np.zeros(len(codes)), errors)
 
     def score(self, codes: Codes, seed: int) -> NDArray[np.float64]:
         """The same: a table knows one quality of each."""

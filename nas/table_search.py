@@ -19,6 +19,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from hw_profiles import local_device
 from hw_profiles.files import sha256_of
 from nas.budget_table import listed_budget_table, report_budget_table
+from nas.cost_aware_sampler import QUALITY_ERROR
 from nas.errors import ExperimentError, InterruptedSearch
 from nas.interrupts import uninterrupted
 from nas.pareto import ParetoSet, pareto_set
@@ -260,12 +261,13 @@ class _Search:
 
     def _loop(self, wanted: int, bar: Bar) -> None:
         objectives = self.experiment.objectives
+        error = self.experiment.table.quality_error
         asked = True
         while asked and self._done() < wanted:
             bar(self._done(), wanted)
             batch = min(self.experiment.search.batch, wanted - self._done())
             with uninterrupted():
-                asked = _evaluate(self.study, self.problem, objectives, self.sampler, batch)
+                asked = _evaluate(self.study, self.problem, objectives, self.sampler, batch, error)
 
     def _keep(self) -> ParetoSet[TableCandidate]:
         """Writes the study, the events and the Pareto set."""
@@ -316,6 +318,7 @@ def _evaluate(
     objectives: tuple[str, ...],
     sampler: ProblemSampler,
     wanted: int,
+    error: float | None = None,
 ) -> bool:
     """Asks for some configurations and tells what the table says; returns whether any was left."""
     asked: list[Trial] = []
@@ -327,6 +330,8 @@ def _evaluate(
     measured = problem.measured(_codes_of(problem, asked))
     columns = [measured[name].tolist() for name in (problem.quality_name, *objectives)]
     for trial, values in zip(asked, zip(*columns, strict=True), strict=True):
+        if error is not None:
+            trial.set_user_attr(QUALITY_ERROR, error)
         study.tell(trial, values)
     return bool(asked)
 

@@ -23,6 +23,7 @@ from nas.redundancy import RedundantGroup
 from nas.shared_problem import SharedProblem
 from nas.space_problem import SpaceProblem
 from nas.splits import Dataset
+from nas.uncertainty import sampling_error
 from search_spaces import Architecture, UnionSpace
 
 if TYPE_CHECKING:
@@ -121,10 +122,16 @@ class TrainingArena:
         missing = [a for a in architectures if self.folder.read_training(seed, a.id) is None]
         self._train(list({a.id: a for a in missing}.values()), seed, test=False)
         kept = [self.folder.read_training(seed, a.id) for a in architectures]
+        told = [np.nan if k is None or k.quality is None else k.quality for k in kept]
         return Answers(
-            np.array([np.nan if k is None or k.quality is None else k.quality for k in kept]),
+            np.array(told),
             np.array([0.0 if k is None else k.seconds for k in kept]),
+            np.array([self._error(*pair) for pair in zip(told, architectures, strict=True)]),
         )
+
+    def _error(self, told: float, architecture: Architecture) -> float:
+        quality = self.dataset.measure.quality("validation", told)
+        return sampling_error(quality, architecture, self.dataset) or 0.0
 
     def score(self, codes: Codes, seed: int) -> NDArray[np.float64]:
         """Trains with a seed that no search saw; the test split tells the quality."""

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from nas.candidates import Candidate, Evaluated
 from nas.columns import QUALITY
 from nas.indicators import split_name
-from nas.quality import ERROR
+from nas.quality import ERROR, Quality
 from nas.splits import Dataset
 from predictors import Value
 from predictors.profile_pricer import COUNTED
+from search_spaces import Architecture
 
-__all__ = ["in_unit", "resolutions", "sampling_errors", "standard_errors"]
+__all__ = ["in_unit", "resolutions", "sampling_error", "sampling_errors", "standard_errors"]
 
 NORMAL_95 = 1.959964
 """Half-width of a 95 % interval in standard errors."""
@@ -30,21 +31,24 @@ UNKNOWN_RESOLUTION = 0.1
 """Relative difference that counts where no certificate tells the error: tables are held to it."""
 
 
-def sampling_errors(candidates: Sequence[Candidate], dataset: Dataset) -> dict[str, float]:
-    """Standard error of each candidate's quality, as its validation split is a sample, by id.
+def sampling_error(quality: Quality, architecture: Architecture, dataset: Dataset) -> float | None:
+    """Standard error of a quality, as the validation split is a sample; ``None`` if not known.
 
     Known for a share of wrong labels only, which is binomial (with one more of both kinds, as
     Agresti & Coull 1998 add, so that no error at all is not certain). That training again gives
     another network is not in it, so it is the least that the error can be.
     """
-    errors = {}
-    for candidate in candidates:
-        if dataset.measure is not ERROR or candidate.quality.name != f"validation_{ERROR.name}":
-            continue
-        n = dataset.fitted(candidate.architecture).validation.size
-        share = min(1.0, (candidate.quality.value * n + 1) / (n + 2))
-        errors[candidate.id] = math.sqrt(share * (1 - share) / n)
-    return errors
+    if dataset.measure is not ERROR or quality.name != f"validation_{ERROR.name}":
+        return None
+    n = dataset.fitted(architecture).validation.size
+    share = min(1.0, (quality.value * n + 1) / (n + 2))
+    return math.sqrt(share * (1 - share) / n)
+
+
+def sampling_errors(candidates: Sequence[Candidate], dataset: Dataset) -> dict[str, float]:
+    """What is known by :func:`sampling_error`, by the candidates' ids."""
+    each = {c.id: sampling_error(c.quality, c.architecture, dataset) for c in candidates}
+    return {key: error for key, error in each.items() if error is not None}
 
 
 def standard_errors(

@@ -217,6 +217,14 @@ class GaussianProcess:
         away: Array = self._weights / np.sqrt(np.diag(self._precision))
         return away
 
+    def smoothed(self) -> Array:
+        """The value at each point itself, given all of them: ``[n]``.
+
+        It is the known one less what is taken for its known noise.
+        """
+        smoothed: Array = self.targets - self.noise * self._weights
+        return smoothed
+
     def widening(self, groups: Sequence[NDArray[np.intp]] = ()) -> float:
         """Half a 95 % interval over the standard deviation, from the points themselves.
 

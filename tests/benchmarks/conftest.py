@@ -35,15 +35,15 @@ def larger() -> TableProblem:
 
 
 @pytest.fixture(scope="session")
-def proposals() -> Callable[[Any, TableProblem, int], list[list[int]]]:
+def proposals() -> Callable[..., list[list[int]]]:
     """Runs a search until it has proposed so many candidates; returns their codes in order."""
 
-    def run(search: Any, problem: TableProblem, n: int) -> list[list[int]]:
+    def run(search: Any, problem: TableProblem, n: int, error: float = 0.0) -> list[list[int]]:
         rows: list[list[int]] = []
         while len(rows) < n:
             codes = search.ask()
             rows += codes.tolist()
-            search.tell(codes, problem.quality(codes))
+            search.tell(codes, problem.quality(codes), error)
         return rows
 
     return run

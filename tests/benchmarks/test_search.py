@@ -24,6 +24,7 @@ def test_samplers_are_told_nothing_of_the_score(
     problem: TableProblem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
+    errors: set[float] = set()
 
     class Fixed:
         def __init__(self, *arguments: Any) -> None:
@@ -32,14 +33,18 @@ def test_samplers_are_told_nothing_of_the_score(
         def ask(self) -> np.ndarray:
             return problem.members[:1]
 
-        def tell(self, codes: np.ndarray, quality: np.ndarray) -> None:
+        def tell(self, codes: np.ndarray, quality: np.ndarray, error: float) -> None:
             given.append(quality.tolist())
+            errors.add(error)
 
     monkeypatch.setattr("benchmarks.search_samplers.SAMPLERS", {"fixed": Fixed})
     found = run(table_subject("small", problem), "fixed", 7, 5)
     assert given[:2] == [problem, 7]
     # Told again and again, but evaluated once; the search ends all the same.
     assert given[2:] == [[float(problem.quality(problem.members[:1])[0])]] * (len(given) - 2)
+    assert errors == {0.0}
+    run(replace(table_subject("small", problem), noise=0.25), "fixed", 7, 5)
+    assert errors == {0.0, 0.25}
     assert len(found.shares) == 1
 
 

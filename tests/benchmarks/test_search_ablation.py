@@ -21,10 +21,13 @@ from benchmarks.search_rivals import INITIAL
 from nas.function_problem import FunctionProblem
 from nas.table_problem import TableProblem
 
+ERROR = 0.5
+"""What every evaluation is said to be off by."""
+
 
 @pytest.fixture(scope="module")
 def usual(larger: TableProblem, proposals: Callable[..., list[list[int]]]) -> list[list[int]]:
-    return proposals(cost_aware(larger, 5), larger, 40)
+    return proposals(cost_aware(larger, 5), larger, 40, ERROR)
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -34,7 +37,7 @@ def test_a_variant_proposes_new_candidates_other_than_the_search(
     name: str,
     proposals: Callable[..., list[list[int]]],
 ) -> None:
-    rows = proposals(VARIANTS[name](larger, 5), larger, 40)
+    rows = proposals(VARIANTS[name](larger, 5), larger, 40, ERROR)
     assert larger.exist(np.array(rows)).all()
     assert len({tuple(row) for row in rows}) == len(rows)
     assert rows[:40] != usual[:40]

@@ -61,7 +61,8 @@ class Charged:
             if self.fails in (len(self.asked) % 5, ALL):
                 told[place] = np.nan
             self.asked.append((key, seed))
-        return Answers(told, 1.0 + self.inner.problem.cost_values(codes)[:, 0])
+        seconds = 1.0 + self.inner.problem.cost_values(codes)[:, 0]
+        return Answers(told, seconds, seconds / 100)
 
 
 EXPERIMENT = TableExperiment.from_data(
@@ -124,7 +125,8 @@ def test_an_arm_goes_on_as_its_sampler_alone_that_was_told_the_design() -> None:
     search_arm(arm("macs"), 2, place, Plan("cost-aware", 8, 4), design, product)
     known = np.delete(design, 3, axis=0)
     alone = CostAwareSearch(SteeredProblem(table(), ("macs",)), seed=2, initial=3)
-    alone.tell(known, -table().measured(known)["quality"])
+    errors = (1.0 + table().cost_values(known)[:, 0]) / 100
+    alone.tell(known, -table().measured(known)["quality"], errors)
     alone.leave_out(design[3:4])
     asked = [key for key, _ in place.asked]
     assert asked[:4] == table().keys(design)
@@ -138,15 +140,23 @@ def test_a_sampler_is_made_for_its_arm_and_told_what_that_goes_by(
     """Of a design of five the fourth fails, and nothing is asked for after it."""
     made: list[tuple[Any, int, int]] = []
     told: list[list[float]] = []
+    errors_told: list[list[float]] = []
 
     class Noted(CostAwareSearch):
         def __init__(self, problem: Any, *, seed: int, initial: int) -> None:
             made.append((tuple(problem.costs), seed, initial))
             super().__init__(problem, seed=seed, initial=initial)
 
-        def tell(self, codes: Codes, quality: NDArray[np.float64]) -> None:
+        def tell(
+            self,
+            codes: Codes,
+            quality: NDArray[np.float64],
+            errors: NDArray[np.float64] | None = None,
+        ) -> None:
+            assert errors is not None
             told.append(quality.tolist())
-            super().tell(codes, quality)
+            errors_told.append(errors.tolist())
+            super().tell(codes, quality, errors)
 
     monkeypatch.setattr("nas.arm_search.CostAwareSearch", Noted)
     product = WeightedProduct(np.array([50.0, 20, 9]), np.array([False, False, True]), maximize)
@@ -160,6 +170,9 @@ def test_a_sampler_is_made_for_its_arm_and_told_what_that_goes_by(
         sign = -1 if maximize else 1
         weight = by ** (0.07 * sign) if name == "weighted-product" else 1
         assert told[-1] == pytest.approx((sign * found.told * weight).tolist())
+        # The error of a product is not that of its quality.
+        known = 0.0 if name == "weighted-product" else 1.0
+        assert errors_told[-1] == pytest.approx((known * found.seconds / 100).tolist())
 
 
 def test_a_stock_sampler_goes_by_its_seed_and_what_it_is_told() -> None:

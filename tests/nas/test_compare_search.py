@@ -15,6 +15,7 @@ import nas.arm_jobs
 from hw_profiles.runtime import initial_weights
 from hw_profiles.store import Store
 from nas import training
+from nas.arena import Answers
 from nas.cli import main
 from nas.compare_search import UNSEEN_SEEDS, run_comparison
 from nas.comparison import Comparison
@@ -28,9 +29,11 @@ from nas.errors import (
     TooManyFailuresError,
 )
 from nas.experiment import Experiment
+from nas.problem import Codes
 from nas.quality import ERROR
 from nas.run_folder import RunFolder
 from nas.table_experiment import TableExperiment
+from nas.training_arena import TrainingArena
 from search_spaces import Architecture, CorruptFileError, UnknownNameError
 
 ARMS = ("macs", "all", "random")
@@ -316,6 +319,25 @@ class TestWithTraining:
         assert set(found.scored[there]) == {len(digits.test.labels) / 1e4}
         for run in found.runs:
             assert there[run.models[run.front]].all()
+
+    def test_arms_are_told_how_far_the_validation_split_may_be_off(
+        self, trained: Callable[..., Comparison], digits: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        answered: list[Answers] = []
+        evaluate = TrainingArena.evaluate
+
+        def noted(arena: TrainingArena, codes: Codes, seed: int) -> Answers:
+            answered.append(evaluate(arena, codes, seed))
+            return answered[-1]
+
+        monkeypatch.setattr(TrainingArena, "evaluate", noted)
+        trained()
+        told = np.concatenate([each.told for each in answered])
+        errors = np.concatenate([each.errors for each in answered])
+        size = len(digits.validation.labels)
+        share = (told * size + 1) / (size + 2)
+        assert len(told) == 2 * len(ARMS) * 7
+        assert errors == pytest.approx(np.sqrt(share * (1 - share) / size))
 
     def test_every_named_indicator_is_compared_and_the_design_is_over_all(
         self, trained: Callable[..., Comparison]

@@ -181,6 +181,30 @@ class TestQualityModel:
         assert narrow.spread == pytest.approx(np.maximum(0.5 * wide.spread, 1e-4))
         assert less == pytest.approx(0.25 * across)
 
+    def test_known_errors_are_taken_off(self) -> None:
+        """Of forty evaluations ten are far off by luck; told so, what is believed is not."""
+        rng = np.random.default_rng(10)
+        features = rng.normal(size=(240, 3))
+        true = features @ np.array([1.0, 0.5, 0.2])
+        errors = np.where(np.arange(40) < 10, 0.8, 0.01)
+        quality = true[:40] + errors * rng.normal(size=40)
+        off = []
+        for known in (None, errors):
+            model = QualityModel(features, 40).fit(features[:40], quality, known)
+            belief = model.predict(features[40:])
+            of_evaluated = np.abs(model.known() - model.scaled(true[:40]))[:10].mean()
+            of_others = np.abs(belief.mean - model.scaled(true[40:])).mean()
+            off.append((of_evaluated, of_others, belief.spread.mean()))
+        assert (np.array(off[1]) < 0.5 * np.array(off[0])).all()
+
+    def test_an_error_shrinks_as_bad_qualities_do(self) -> None:
+        """By the slope of the scale, here by differences."""
+        features = np.random.default_rng(11).normal(size=(40, 2))
+        model = QualityModel(features, 40).fit(features, np.linspace(3, 9, 40))
+        quality = np.array([-2.0, 3.0, 6.0, 9.0, 40.0, 1e3])
+        slope = (model.scaled(quality + 1e-4) - model.scaled(quality - 1e-4)) / 2e-4
+        assert model._scaled_errors(quality, np.full(6, 0.1)) == pytest.approx(0.1 * slope)
+
     def test_features_that_say_nothing_are_left_out(self) -> None:
         rng = np.random.default_rng(3)
         one = rng.normal(size=(50, 1))
@@ -291,6 +315,15 @@ class TestSearch:
         members = np.indices([len(choices) for choices in CHOICES.values()]).reshape(3, -1).T
         # Twenty of 108 at random hold it in one of five cases.
         assert min(found) == error(problem, members).min()
+
+    @pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf])
+    def test_an_error_that_is_none_is_refused(self, problem: FunctionProblem, bad: float) -> None:
+        search = CostAwareSearch(problem, seed=0, initial=4)
+        codes = search.ask(2)
+        with pytest.raises(ValueError, match="`errors` must be finite and at least 0; got"):
+            search.tell(codes, np.array([1.0, 2.0]), np.array([0.1, bad]))
+        search.tell(codes, np.array([1.0, 2.0]), np.array([0.1, 0.0]))  # Nothing was taken up.
+        assert len(search._quality) == 2
 
     def test_the_first_design_spreads_over_the_costs(self, problem: FunctionProblem) -> None:
         codes = CostAwareSearch(problem, seed=0, initial=12).ask(12)

@@ -7,6 +7,7 @@ from typing import Any
 import optuna
 import pytest
 
+from nas.cost_aware import CostAwareSearch
 from nas.cost_aware_sampler import CostAwareSampler
 from nas.function_problem import FunctionProblem
 
@@ -85,6 +86,31 @@ def test_failed_and_running_candidates_are_not_proposed_again() -> None:
     objective(running)
     study.optimize(fails, n_trials=16, catch=(RuntimeError,))
     assert len(set(params(study))) == 17
+
+
+def test_known_errors_reach_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[float]] = []
+
+    class Noted(CostAwareSearch):
+        def tell(self, codes: Any, quality: Any, errors: Any = None) -> None:
+            told.append(errors.tolist())
+            super().tell(codes, quality, errors)
+
+    def noisy(trial: optuna.Trial) -> tuple[float, float]:
+        if trial.number % 2:
+            trial.set_user_attr("quality_error", 0.01 * trial.number)
+        values = objective(trial)
+        if trial.number == 3:
+            trial.set_user_attr("expected_quality", 0.7)
+            raise optuna.TrialPruned
+        return values
+
+    monkeypatch.setattr("nas.cost_aware_sampler.CostAwareSearch", Noted)
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler_of(batch=2))
+    study.optimize(noisy, n_trials=11)
+    # The pruned one has a forecast in place of a quality.
+    flat = [error for each in told for error in each]
+    assert flat[:8] == pytest.approx([0, 0.01, 0, 0, 0, 0.05, 0, 0.07])
 
 
 def test_parameters_of_others_are_refused() -> None:

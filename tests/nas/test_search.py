@@ -1,6 +1,7 @@
 """The search, on a kept table: what is trained, what is told, and going on after a stop."""
 
 import json
+import math
 import re
 import shlex
 import sqlite3
@@ -98,6 +99,17 @@ class TestFinishedRun:
             names = ("macs", "latency_s@local", "params")
             expected = [errors[architecture.id], *(prices[name].value for name in names)]
             assert trial.values == pytest.approx(expected)
+
+    def test_a_trial_says_how_far_its_quality_may_be_off(
+        self, finished: Any, tiny_space: UnionSpace, digits: ImageDataset
+    ) -> None:
+        trials = trials_in(finished.folder, TrialState.COMPLETE)
+        assert trials
+        for trial in trials:
+            size = digits.fitted(tiny_space.architecture(trial.params)).validation.size
+            share = (trial.values[0] * size + 1) / (size + 2)
+            expected = math.sqrt(share * (1 - share) / size)
+            assert trial.user_attrs["quality_error"] == pytest.approx(expected)
 
     def test_the_set_is_what_the_folder_holds(self, finished: Any, opened: RunFolder) -> None:
         assert opened.read_pareto() == finished.outcome.pareto

@@ -55,3 +55,11 @@ def test_numbers_that_are_taken_as_text_are_words(tmp_path: Path) -> None:
     assert models[0].label == 'e0="1" e1=0 e2=1 depth=4'
     (word,) = (trait for trait in traits(models) if trait.value)
     assert (word.name, word.value, word.other) == ("e0", "1", "2")
+
+
+def test_searches_are_told_the_error_that_is_stated(tmp_path: Path) -> None:
+    for number, stated in enumerate((None, 0.3)):
+        found = arena(tmp_path / f"{number}.csv", **({"quality_error": stated} if stated else {}))
+        answers = found.evaluate(found.problem.candidates[:3], 0)
+        assert answers.errors.tolist() == [stated or 0.0] * 3
+        assert answers.told.tolist() == [1, 2, 3]

@@ -298,6 +298,8 @@ def test_an_error_of_the_quality_sizes_what_counts(
     assert found["resolutions"]["quality"] == pytest.approx(1.959964 * 0.5)
     assert set(found["probabilities"]) == {c["id"] for c in found["candidates"]}
     assert any(value < 1 for value in found["probabilities"].values())
+    study = optuna.load_study(study_name="nets", storage=f"sqlite:///{folder / 'run' / 'study.db'}")
+    assert {trial.user_attrs["quality_error"] for trial in study.trials} == {0.5}
 
 
 def test_objectives_steer_and_all_costs_are_compared(

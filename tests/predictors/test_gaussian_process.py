@@ -69,6 +69,18 @@ def test_prediction_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(found[1], deviation, rtol=1e-8)
 
 
+def test_smoothed_values_are_less_the_known_noise_alone() -> None:
+    """Against the mean of the joint normal distribution, written out."""
+    one = process(n=12, known=0.3)
+    noise = np.where(np.arange(12) % 3 > 0, one.noise, 0.0)
+    true = KERNEL(one.inputs, one.inputs) + KERNEL.noise * np.eye(12)
+    expected = true @ np.linalg.solve(true + np.diag(noise), one.targets)
+    smoothed = GaussianProcess(KERNEL, one.inputs, one.targets, noise).smoothed()
+    assert smoothed == pytest.approx(expected)
+    assert smoothed[noise == 0] == pytest.approx(one.targets[noise == 0])
+    assert (np.abs(smoothed - one.targets)[noise > 0] > 1e-6).all()
+
+
 def test_far_from_all_points_the_prior_is_left() -> None:
     kernel = Kernel(offset=0.3, linear=0.0, amplitude=1.5, lengths=(1.0,) * 3, noise=0.05)
     mean, deviation = process(kernel=kernel).predict(np.full((1, 3), 1e3))
