@@ -154,7 +154,9 @@ def build_on_meta(block: Block) -> nn.Module:
     That of the last block is kept: one that is counted is traced as well.
     """
     with torch.device("meta"):
-        return block.build().eval()
+        module = block.build().eval()
+    # Traces are of fp32, whatever PyTorch's default is.
+    return module if torch.get_default_dtype() is torch.float32 else module.float()
 
 
 def _trace(block: Block, module: nn.Module, batch: int) -> Trace:

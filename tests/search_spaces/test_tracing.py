@@ -464,3 +464,18 @@ def test_an_input_changed_in_place_is_still_the_input() -> None:
     assert trace.inputs == trace.operations[0].inputs
     assert trace.inputs[0].source == "input"
     assert trace.operations[0].outputs[0] is trace.operations[1].inputs[0]
+
+
+def test_counts_do_not_depend_on_pytorchs_default_dtype() -> None:
+    blocks: list[Block] = [
+        SelfAttention(tokens=5, width=36, heads=3, head_width=12, kv_heads=3, causal=True),
+        GatedBlock(width=37, hidden=11),
+    ]
+    try:
+        torch.set_default_dtype(torch.float64)
+        traces.cache_clear()
+        doubles = [CountTable()[block] for block in blocks]
+    finally:
+        torch.set_default_dtype(torch.float32)
+        traces.cache_clear()
+    assert doubles == [CountTable()[block] for block in blocks]
