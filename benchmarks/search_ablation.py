@@ -244,10 +244,10 @@ class Scalarised(_RandomStart):
         features = self.problem.features(choices)
         if self.model is None:
             self.model = QualityModel(features, INITIAL)
-        self.model.fit(self.problem.features(codes), self.archive.values[:, 0])
+        told, errors = self.archive.values[:, 0], np.array(self.errors)
+        self.model.fit(self.problem.features(codes), told, errors)
         belief, costs = self.model.predict(features), self.problem.cost_values(choices)
-        seen = np.column_stack([self.model.scaled(self.archive.values[:, 0]), self.archive.values])
-        seen = np.delete(seen, 1, axis=1)
+        seen = np.column_stack([self.model.known(), self.archive.values[:, 1:]])
         front = seen[self.archive.front]
         low, span = front.min(axis=0), np.ptp(front, axis=0)
         span = np.where(span > 0, span, 1.0)
@@ -308,6 +308,10 @@ class Replaced:
         self.search.tell(codes, quality, error)
 
 
+def _as_wide(process: GaussianProcess) -> float:
+    return 1.0
+
+
 class UntoldErrors:
     """The search itself, which is not told how noisy qualities are."""
 
@@ -333,6 +337,7 @@ VARIANTS: Mapping[str, Callable[[Problem, int], Search]] = {
     "scalarised": Scalarised,
     "random-start": RandomDesign,
     "errors-untold": UntoldErrors,
+    "not-narrowed": partial(Replaced, nas.quality_model, "_narrowing", _as_wide),
     "batch-1": partial(cost_aware, batch=1),
     "batch-10": partial(cost_aware, batch=10),
     "batch-20": partial(cost_aware, batch=20),

@@ -186,9 +186,7 @@ def search_arm(
         if proposer is None:
             proposer = _proposer(arm, seed, problem, plan, max(1, len(codes)))
         loss = _loss(arm, arena, batch[known], answers.told[known], product)
-        # Of a product of quality and costs, that of the quality is not the error.
-        product_of = arm.name == WEIGHTED_PRODUCT
-        errors = np.zeros(len(loss)) if product_of else answers.errors[known]
+        errors = np.abs(_loss(arm, arena, batch[known], answers.errors[known], product))
         proposer.tell(batch[known], loss, errors)
         proposer.leave_out(batch[~known])
         wanted = min(plan.batch, plan.evaluations - done)

@@ -109,12 +109,12 @@ class CostAwareSearch:
         Args:
             codes: What was evaluated: ``[n, parameters]``.
             quality: What was found: ``[n]``.
-            errors: The part of its standard error that is known: ``[n]``; none when absent. What it
-                explains of a quality is not taken for how good the candidate is.
+            errors: The part of its standard error that is known, in the same unit: ``[n]``; none
+                when absent. What it explains is not taken for how good the candidate is.
 
         Raises:
-            ValueError: A quality is NaN or infinite; leave failed candidates out. Or a standard
-                error is not a number of at least 0.
+            ValueError: A quality is NaN or infinite; leave failed candidates out. Or ``errors`` are
+                not as many, or one of them is not a finite number of at least 0.
         """
         quality = np.asarray(quality, dtype=float)
         if not np.isfinite(quality).all():
@@ -123,8 +123,13 @@ class CostAwareSearch:
                 "Leave candidates out whose evaluation failed."
             )
         errors = np.zeros(len(quality)) if errors is None else np.asarray(errors, dtype=float)
-        if not (np.isfinite(errors) & (errors >= 0)).all():
-            raise ValueError(f"`errors` must be finite and at least 0; got {errors}.")
+        if errors.shape != quality.shape:
+            raise ValueError(
+                f"`errors` must be one for each quality; got {errors.shape} and {quality.shape}."
+            )
+        wrong = ~(np.isfinite(errors) & (errors >= 0))
+        if wrong.any():
+            raise ValueError(f"`errors` must be finite and at least 0; got {errors[wrong][0]}.")
         self._pool.take(codes)
         # Of what is no candidate, or over a budget, the costs are not asked for.
         exist = self.problem.exist(codes)

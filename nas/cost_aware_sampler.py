@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import warnings
 
 import numpy as np
 import optuna
@@ -18,7 +20,7 @@ from nas.problem_sampler import ProblemSampler
 __all__ = ["QUALITY_ERROR", "CostAwareSampler"]
 
 QUALITY_ERROR = "quality_error"
-"""User attribute of a trial: the known part of the standard error of its quality."""
+"""User attribute of a trial: the known part of the standard error of its quality, in its unit."""
 NO_TRIAL = -1
 
 
@@ -30,7 +32,8 @@ class CostAwareSampler(ProblemSampler):
     pruned trial with the user attribute ``expected_quality`` that is learned, as
     :class:`~nas.early_stopping.EarlyStopping` sets it. Where a quality is known to be off, as one
     measured on few examples is, the trial's user attribute ``quality_error`` says by which standard
-    error; set it before the trial is told.
+    error, in the unit of the quality; set it before the trial is told. One that is no finite number
+    of at least 0 is ignored with a warning, since a trial that ended cannot be changed.
 
     Args:
         problem: The candidates, what they cost, and what their quality may depend on.
@@ -136,11 +139,11 @@ class CostAwareSampler(ProblemSampler):
             if trial.state == TrialState.COMPLETE and trial.values is not None:
                 codes.append(row)
                 values.append(sign * trial.values[self.quality])
-                errors.append(float(trial.user_attrs.get(QUALITY_ERROR, 0.0)))
+                errors.append(_known_error(trial))
             elif trial.state == TrialState.PRUNED and EXPECTED in trial.user_attrs:
                 codes.append(row)
                 values.append(sign * trial.user_attrs[EXPECTED])
-                errors.append(0.0)
+                errors.append(_known_error(trial))
             elif trial.state.is_finished():
                 lost.append(row)
             elif trial.state == TrialState.RUNNING:
@@ -151,3 +154,16 @@ class CostAwareSampler(ProblemSampler):
             if rows:
                 self._search.leave_out(np.array(rows))
         return np.array(running) if running else None
+
+
+def _known_error(trial: FrozenTrial) -> float:
+    """What a trial says of the error of its quality; 0 if nothing, or nothing of sense."""
+    told = trial.user_attrs.get(QUALITY_ERROR, 0.0)
+    if isinstance(told, int | float) and 0 <= told < math.inf:
+        return float(told)
+    warnings.warn(
+        f"The user attribute `{QUALITY_ERROR}` of trial {trial.number} must be a finite number of "
+        f"at least 0; got {told!r}. Its quality is taken to be exact.",
+        stacklevel=2,
+    )
+    return 0.0

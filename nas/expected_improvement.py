@@ -1,7 +1,8 @@
 """Expected improvement of the hypervolume where the costs are known exactly.
 
 The improvement by a candidate x is the volume that it dominates and nothing evaluated does. Let
-t(u) be the best quality evaluated at costs of at most u, or the worst that counts. With costs exact
+t(u) be the best quality evaluated at costs of at most u (less its known error), or the worst that
+counts. With costs exact
 and only the quality uncertain,
 
     E[improvement(x)] = integral over costs u of [costs(x) <= u] * E[max(0, t(u) - quality(x))],

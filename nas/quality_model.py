@@ -35,7 +35,7 @@ DOUBT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Belief:
-    """Mean and standard deviation of what an evaluation of candidates gives.
+    """Mean and standard deviation of the quality of candidates, errors that are known left out.
 
     Attributes:
         mean: ``[n]``.
@@ -74,15 +74,17 @@ class _Process:
 class _Trees:
     """Extremely randomised trees (Geurts et al. 2006), and how far they are apart."""
 
-    def __init__(self, inputs: Array, targets: Array, seed: int) -> None:
+    def __init__(self, inputs: Array, targets: Array, noise: Array, seed: int) -> None:
         from sklearn.ensemble import ExtraTreesRegressor
 
         self._trees = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
         self._trees.fit(inputs, targets)
-        self._targets = targets
+        belief = self.predict(inputs)
+        weight = belief.spread**2 / (belief.spread**2 + noise)
+        self._known: Array = weight * targets + (1 - weight) * belief.mean
 
     def known(self) -> Array:
-        return self._targets
+        return self._known
 
     def predict(self, inputs: Array) -> Belief:
         each = self._each(inputs)
@@ -141,7 +143,7 @@ class QualityModel:
         if errors is not None:
             noise = self._scaled_errors(quality, errors) ** 2
         if len(targets) > MOST_CONDITIONED:
-            self._regression = _Trees(inputs, targets, self._seed)
+            self._regression = _Trees(inputs, targets, noise, self._seed)
             return self
         if self._kernel is None or len(targets) >= REFIT * self._fitted:
             chosen = np.arange(len(targets))
@@ -157,13 +159,15 @@ class QualityModel:
             )
             self._fitted = len(targets)
         process = GaussianProcess(self._kernel, inputs, targets, noise)
-        self._regression = _Process(process, _narrowing(process))
+        # Without the known noise: a stated error that is too large must not make others sure.
+        bare = GaussianProcess(self._kernel, inputs, targets, np.zeros(len(targets)))
+        self._regression = _Process(process, _narrowing(bare if noise.any() else process))
         return self
 
     def known(self) -> Array:
         """What was evaluated, in robust units and less what is taken for its known errors: ``[n]``.
 
-        Without known errors it is what was found. Trees take nothing for an error.
+        Without known errors it is what was found.
         """
         assert self._regression is not None
         return self._regression.known()
@@ -198,8 +202,9 @@ def _narrowing(process: GaussianProcess) -> float:
     """What spreads are multiplied by: below 1 where evaluations show that they are too wide.
 
     A few of them leave the variances near their priors, which are wide. Each one, left out, should
-    be one standard deviation from what the others say, by root mean square; what that is, is taken
-    at its upper limit by the chi-squared distribution.
+    be one standard deviation from what the others say, by root mean square. What that is, is taken
+    at its upper limit by the chi-squared distribution, which holds roughly: what is left out is not
+    independent of each other.
     """
     from scipy.stats import chi2
 

@@ -343,22 +343,27 @@ class Search:
             told["decision"] = result.decision.to_json()
             trial.set_user_attr(DECISION, told["decision"])
         if isinstance(result, Stopped):
-            trial.set_user_attr(EXPECTED, result.decision.expected)
+            expected = self.dataset.measure.quality("validation", result.decision.expected)
+            trial.set_user_attr(EXPECTED, expected.value)
+            self._set_error(trial, architecture, expected)  # A forecast is no surer than a measure.
             study.tell(trial, state=TrialState.PRUNED)
             self.stopped.add(key)
             self._stopping.stop(architecture, result.decision.step, result.seconds)
             self.folder.log("stopped", candidate=key, **told)
             return
         candidate = self._candidate(architecture, result.quality)
-        error = sampling_error(result.quality, architecture, self.dataset)
-        if error is not None:
-            trial.set_user_attr(QUALITY_ERROR, error)
+        self._set_error(trial, architecture, result.quality)
         self.folder.save_weights(key, result.weights)
         study.tell(trial, self._objectives(candidate))
         self.evaluated[key] = candidate
         spared = result.decision is not None
         self._stopping.finish(candidate, result.curve, spared, result.seconds)
         self.folder.log("trained", candidate=key, quality=result.quality.to_json(), **told)
+
+    def _set_error(self, trial: Trial, architecture: Architecture, quality: Quality) -> None:
+        error = sampling_error(quality, architecture, self.dataset)
+        if error is not None:
+            trial.set_user_attr(QUALITY_ERROR, error)
 
     def _pareto(self) -> ParetoSet:
         candidates = list(self.evaluated.values())

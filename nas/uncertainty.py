@@ -36,7 +36,7 @@ def sampling_error(quality: Quality, architecture: Architecture, dataset: Datase
 
     Known for a share of wrong labels only, which is binomial (with one more of both kinds, as
     Agresti & Coull 1998 add, so that no error at all is not certain). That training again gives
-    another network is not in it, so it is the least that the error can be.
+    another network is not in it; between two networks on the same split it is less.
     """
     if dataset.measure is not ERROR or quality.name != f"validation_{ERROR.name}":
         return None

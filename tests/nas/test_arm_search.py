@@ -170,9 +170,8 @@ def test_a_sampler_is_made_for_its_arm_and_told_what_that_goes_by(
         sign = -1 if maximize else 1
         weight = by ** (0.07 * sign) if name == "weighted-product" else 1
         assert told[-1] == pytest.approx((sign * found.told * weight).tolist())
-        # The error of a product is not that of its quality.
-        known = 0.0 if name == "weighted-product" else 1.0
-        assert errors_told[-1] == pytest.approx((known * found.seconds / 100).tolist())
+        # The error of a product grows as the product does.
+        assert errors_told[-1] == pytest.approx((weight * found.seconds / 100).tolist())
 
 
 def test_a_stock_sampler_goes_by_its_seed_and_what_it_is_told() -> None:

@@ -197,6 +197,31 @@ class TestQualityModel:
             off.append((of_evaluated, of_others, belief.spread.mean()))
         assert (np.array(off[1]) < 0.5 * np.array(off[0])).all()
 
+    def test_an_error_stated_too_large_makes_nothing_sure(self) -> None:
+        """The truth of others stays within what is believed of it."""
+        rng = np.random.default_rng(12)
+        features = rng.normal(size=(260, 3))
+        true = features @ np.array([1.0, 0.5, 0.2])
+        quality = true[:60] + 0.1 * rng.normal(size=60)
+        for stated in (0.1, 1.0, 20.0):
+            model = QualityModel(features, 60).fit(features[:60], quality, np.full(60, stated))
+            belief = model.predict(features[60:])
+            away = (model.scaled(true[60:]) - belief.mean) / belief.spread
+            assert np.sqrt((away**2).mean()) < 1.2
+
+    def test_trees_take_known_errors_off_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(quality_model, "MOST_CONDITIONED", 10)
+        rng = np.random.default_rng(13)
+        features = rng.normal(size=(300, 2))
+        true, errors = features.sum(axis=1), np.where(np.arange(300) % 2, 1.0, 0.0)
+        quality = true + errors * rng.normal(size=300)
+        model = QualityModel(features, 300).fit(features, quality, errors)
+        scaled, found = model.scaled(true), model.known()
+        noisy = errors > 0
+        assert found[~noisy] == pytest.approx(model.scaled(quality[~noisy]))
+        before = np.abs(model.scaled(quality) - scaled)[noisy].mean()
+        assert np.abs(found - scaled)[noisy].mean() < 0.7 * before
+
     def test_an_error_shrinks_as_bad_qualities_do(self) -> None:
         """By the slope of the scale, here by differences."""
         features = np.random.default_rng(11).normal(size=(40, 2))
@@ -315,6 +340,15 @@ class TestSearch:
         members = np.indices([len(choices) for choices in CHOICES.values()]).reshape(3, -1).T
         # Twenty of 108 at random hold it in one of five cases.
         assert min(found) == error(problem, members).min()
+
+    @pytest.mark.parametrize("errors", [np.array([0.1]), np.array(0.1)])
+    def test_errors_of_others_are_refused(
+        self, problem: FunctionProblem, errors: NDArray[np.float64]
+    ) -> None:
+        search = CostAwareSearch(problem, seed=0, initial=4)
+        with pytest.raises(ValueError, match=r"`errors` must be one for each quality; got \("):
+            search.tell(search.ask(2), np.array([1.0, 2.0]), errors)
+        assert not search._quality
 
     @pytest.mark.parametrize("bad", [-0.1, np.nan, np.inf])
     def test_an_error_that_is_none_is_refused(self, problem: FunctionProblem, bad: float) -> None:

@@ -1,5 +1,6 @@
 """The sampler in studies of Optuna's own."""
 
+import math
 import runpy
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,8 @@ def test_failed_and_running_candidates_are_not_proposed_again() -> None:
     assert len(set(params(study))) == 17
 
 
-def test_known_errors_reach_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bad", [math.nan, -1, math.inf, "5 %", None])
+def test_known_errors_reach_the_search(monkeypatch: pytest.MonkeyPatch, bad: Any) -> None:
     told: list[list[float]] = []
 
     class Noted(CostAwareSearch):
@@ -99,6 +101,8 @@ def test_known_errors_reach_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
     def noisy(trial: optuna.Trial) -> tuple[float, float]:
         if trial.number % 2:
             trial.set_user_attr("quality_error", 0.01 * trial.number)
+        elif trial.number == 4:
+            trial.set_user_attr("quality_error", bad)
         values = objective(trial)
         if trial.number == 3:
             trial.set_user_attr("expected_quality", 0.7)
@@ -107,10 +111,10 @@ def test_known_errors_reach_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("nas.cost_aware_sampler.CostAwareSearch", Noted)
     study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler_of(batch=2))
-    study.optimize(noisy, n_trials=11)
-    # The pruned one has a forecast in place of a quality.
+    with pytest.warns(UserWarning, match="`quality_error` of trial 4 must be a finite number"):
+        study.optimize(noisy, n_trials=11)
     flat = [error for each in told for error in each]
-    assert flat[:8] == pytest.approx([0, 0.01, 0, 0, 0, 0.05, 0, 0.07])
+    assert flat[:8] == pytest.approx([0, 0.01, 0, 0.03, 0, 0.05, 0, 0.07])
 
 
 def test_parameters_of_others_are_refused() -> None:

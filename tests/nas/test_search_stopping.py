@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from hw_profiles.runtime import initial_weights
 from nas import training
+from nas.cost_aware_sampler import QUALITY_ERROR
 from nas.early_stopping import CURVE, DECISION, EXPECTED
 from nas.errors import ExperimentError, InterruptedSearch
 from nas.experiment import Experiment
@@ -96,6 +97,8 @@ def test_what_is_dominated_ends_early_and_everything_is_written_down(
         assert decision["step"] == learning.epochs[key] < EPOCHS
         assert decision["to_beat"] == values[decision["dominated_by"]][0]
         assert decision["to_beat"] < decision["optimistic"] <= trial.user_attrs[EXPECTED]
+        # As of a measured quality: the least that a forecast may be off by.
+        assert 0 < trial.user_attrs[QUALITY_ERROR] < 0.1
         assert not (outcome.folder / "checkpoints" / f"{key}.safetensors").exists()
     members = {member.id for member in outcome.pareto.members}
     assert members.isdisjoint(told)
