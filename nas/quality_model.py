@@ -6,7 +6,7 @@ thousands of points takes longer than a candidate should wait.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -152,16 +152,15 @@ class QualityModel:
             self._kernel = fit_kernel(
                 inputs[chosen],
                 targets[chosen],
-                noise[chosen],
+                np.zeros(len(chosen)),
                 OFFSET,
                 _prior(inputs.shape[1]),
                 rounds=STEPS,
             )
             self._fitted = len(targets)
-        process = GaussianProcess(self._kernel, inputs, targets, noise)
-        # Without the known noise: a stated error that is too large must not make others sure.
-        bare = GaussianProcess(self._kernel, inputs, targets, np.zeros(len(targets)))
-        self._regression = _Process(process, _narrowing(bare if noise.any() else process))
+        kernel, known = _known_apart(self._kernel, noise)
+        process = GaussianProcess(kernel, inputs, targets, known)
+        self._regression = _Process(process, _narrowing(process))
         return self
 
     def known(self) -> Array:
@@ -196,6 +195,17 @@ class QualityModel:
     def _inputs(self, features: Array) -> Array:
         inputs: Array = ((features - self._mean) / np.maximum(self._scale, 1e-12))[:, self._kept]
         return inputs
+
+
+def _known_apart(kernel: Kernel, noise: Array) -> tuple[Kernel, Array]:
+    """The kernel without the noise that is known of each evaluation, and that: ``[n]``.
+
+    Together they are no more than the noise that was fitted, so that a stated error that is too
+    large takes off what is seen of it.
+    """
+    mean = float(noise.mean())
+    share = min(1.0, kernel.noise / mean) if mean > 0 else 0.0
+    return replace(kernel, noise=max(0.0, kernel.noise - share * mean)), share * noise
 
 
 def _narrowing(process: GaussianProcess) -> float:

@@ -209,6 +209,14 @@ class TestQualityModel:
             away = (model.scaled(true[60:]) - belief.mean) / belief.spread
             assert np.sqrt((away**2).mean()) < 1.2
 
+    def test_known_noise_is_no_more_than_what_was_fitted(self) -> None:
+        kernel = Kernel(1.0, 0.1, 1.0, (2.0,), 0.09)
+        for stated, share in (([0.02, 0.04], 1.0), ([0.12, 0.24], 0.5), ([0.0, 0.0], 1.0)):
+            rest, known = quality_model._known_apart(kernel, np.array(stated))
+            assert known.tolist() == pytest.approx([share * each for each in stated])
+            assert rest.noise + known.mean() == pytest.approx(0.09)
+            assert (rest.linear, rest.amplitude, rest.lengths) == (0.1, 1.0, (2.0,))
+
     def test_trees_take_known_errors_off_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(quality_model, "MOST_CONDITIONED", 10)
         rng = np.random.default_rng(13)
