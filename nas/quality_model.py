@@ -29,6 +29,9 @@ OFFSET = 1.0
 TREES, LEAF = 100, 3
 ALIKE = 0.999
 """Correlation above which a feature tells nothing beside an earlier one."""
+MOST_NOISE = 100.0
+"""Times the fitted noise that the known one of an evaluation counts at most, so that one that is
+hardly known leaves the others theirs."""
 DOUBT = 0.05
 """Probability at which evaluations no longer count as showing that beliefs are too unsure."""
 
@@ -203,6 +206,7 @@ def _known_apart(kernel: Kernel, noise: Array) -> tuple[Kernel, Array]:
     Together they are no more than the noise that was fitted, so that a stated error that is too
     large takes off what is seen of it.
     """
+    noise = np.minimum(noise, MOST_NOISE * kernel.noise)
     mean = float(noise.mean())
     share = min(1.0, kernel.noise / mean) if mean > 0 else 0.0
     return replace(kernel, noise=max(0.0, kernel.noise - share * mean)), share * noise

@@ -217,6 +217,14 @@ class TestQualityModel:
             assert rest.noise + known.mean() == pytest.approx(0.09)
             assert (rest.linear, rest.amplitude, rest.lengths) == (0.1, 1.0, (2.0,))
 
+    def test_an_evaluation_that_is_hardly_known_leaves_the_others_their_noise(self) -> None:
+        kernel = Kernel(1.0, 0.1, 1.0, (2.0,), 0.09)
+        stated = np.append(np.full(999, 0.04), np.inf)
+        rest, known = quality_model._known_apart(kernel, stated)
+        assert known[:-1] == pytest.approx(np.full(999, 0.04))
+        assert known[-1] > 1
+        assert 0 <= rest.noise < 0.09
+
     def test_trees_take_known_errors_off_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(quality_model, "MOST_CONDITIONED", 10)
         rng = np.random.default_rng(13)
