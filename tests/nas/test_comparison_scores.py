@@ -259,6 +259,20 @@ def test_without_a_word_of_most_the_share_is_told_of_the_one_that_differs_most()
     ]
 
 
+def test_a_word_that_half_of_the_models_have_is_not_told_as_that_of_most() -> None:
+    item = _shared("a", "op", {"skip": 0.1, "conv": 0.9})[0]
+    halves = [
+        replace(item, value="skip", other="conv", right=Estimate(half, 0, 1, 0.95))
+        for half in (0.498, 0.502)
+    ]
+    for half in halves:
+        scores = replace(scored(searches(3)), conclusions=(half,))
+        assert conclusion_lines(scores, {})[:-1] == [
+            "Judged by a alone, the models to take: op=skip in 10 %.",
+            "Right here, over budgets on all 2 indicators: op=skip in 50 %.",
+        ]
+
+
 def test_shares_of_parts_are_told_as_such() -> None:
     items = _shared("a", "edge*", {"skip": 0.8, "conv": 0.2}, p=0.01)
     # Most edges of what is picked are of another kind, but no model is.
