@@ -127,13 +127,13 @@ class CostAwareSampler(ProblemSampler):
         """Learns from trials that ended; returns the candidates of those that run."""
         assert self._search is not None
         sign = -1.0 if study.directions[self.quality] == StudyDirection.MAXIMIZE else 1.0
-        codes, values, errors, lost, running = [], [], [], [], []
+        codes, values, errors, lost, running, ended = [], [], [], [], [], []
         for trial in study.get_trials(deepcopy=False):
             if trial.number in self._seen or trial.number == number:
                 continue
             row = self._codes_of(trial)
             if trial.state.is_finished():
-                self._seen.add(trial.number)
+                ended.append(trial.number)
             if row is None:
                 continue
             if trial.state == TrialState.COMPLETE and trial.values is not None:
@@ -150,6 +150,7 @@ class CostAwareSampler(ProblemSampler):
                 running.append(row)
         if codes:
             self._search.tell(np.array(codes), np.array(values), np.array(errors))
+        self._seen.update(ended)  # Only now: what cannot be taken up is not forgotten.
         for rows in (lost, running):
             if rows:
                 self._search.leave_out(np.array(rows))

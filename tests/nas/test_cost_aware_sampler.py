@@ -117,6 +117,19 @@ def test_known_errors_reach_the_search(monkeypatch: pytest.MonkeyPatch, bad: Any
     assert flat[:8] == pytest.approx([0, 0.01, 0, 0.03, 0, 0.05, 0, 0.07])
 
 
+def test_a_quality_that_is_infinite_is_said_each_time() -> None:
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler_of(initial=2, batch=1))
+    study.optimize(objective, n_trials=3)
+
+    def endless(trial: optuna.Trial) -> tuple[float, float]:
+        return math.inf, objective(trial)[1]
+
+    study.optimize(endless, n_trials=1)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="`quality` must be finite; got inf"):
+            study.optimize(objective, n_trials=1)
+
+
 def test_parameters_of_others_are_refused() -> None:
     study = optuna.create_study(sampler=sampler_of())
     with pytest.raises(ValueError, match=r"`dropout` with .* suggest its own.*depth, width"):

@@ -142,7 +142,9 @@ def test_an_accuracy_is_learned_by_what_it_lacks() -> None:
     assert finals(1.0, 1.0, -1.0) == finals(0.0, 0.0, 1.0)
 
 
-def test_a_sampler_learns_what_is_expected_of_stopped_trials() -> None:
+def test_a_sampler_learns_what_is_expected_of_stopped_trials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     problem = FunctionProblem(CHOICES, price)
     sampler = CostAwareSampler(problem, seed=0, initial=10)
     study = run(stopping_of(), sampler=sampler, trials=30)
@@ -151,7 +153,12 @@ def test_a_sampler_learns_what_is_expected_of_stopped_trials() -> None:
     told: list[float] = []
     fresh._search = fresh._begun(study)
     tell = fresh._search.tell
-    fresh._search.tell = lambda codes, values: (told.extend(values), tell(codes, values))[1]  # type: ignore[method-assign,func-returns-value]
+
+    def noted(codes: Any, values: Any, errors: Any) -> None:
+        told.extend(values)
+        tell(codes, values, errors)
+
+    monkeypatch.setattr(fresh._search, "tell", noted)
     study.sampler = fresh
     study.ask(
         {
