@@ -15,7 +15,7 @@ from nas.arena import Arena, stored_values
 from nas.arms import RANDOM, WEIGHTED_PRODUCT
 from nas.comparison import Arm, Failure, own_front
 from nas.cost_aware import CostAwareSearch
-from nas.problem import Codes, Problem
+from nas.problem import Codes, Floats, Problem
 from nas.sampler_names import COST_AWARE
 from nas.samplers import initial_trials
 from nas.steered_problem import SteeredProblem
@@ -101,12 +101,7 @@ class Found:
 class Proposer(Protocol):
     """Proposes candidates after what it is told; everything is minimised."""
 
-    def tell(
-        self,
-        codes: Codes,
-        quality: NDArray[np.float64],
-        errors: NDArray[np.float64] | None = None,
-    ) -> None:
+    def tell(self, codes: Codes, quality: Floats, errors: Floats | None = None) -> None:
         """Takes up evaluations of codes ``[n, parameters]``, with known errors: ``[n]`` both."""
 
     def leave_out(self, codes: Codes) -> None:
@@ -124,12 +119,7 @@ class _RandomDraws:
         self._unseen = Unseen(problem, np.random.default_rng([seed, 1]))
         self._width = len(problem.parameters)
 
-    def tell(
-        self,
-        codes: Codes,
-        quality: NDArray[np.float64],
-        errors: NDArray[np.float64] | None = None,
-    ) -> None:
+    def tell(self, codes: Codes, quality: Floats, errors: Floats | None = None) -> None:
         self._unseen.leave_out(codes)
 
     def leave_out(self, codes: Codes) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nas.candidate_pool import CandidatePool, children
 from nas.expected_improvement import Box, Sampled, expected_gains, pick_batch, sample_points
-from nas.problem import Codes, Problem
+from nas.problem import Codes, Floats, Problem
 from nas.quality_model import Belief, QualityModel
 
 __all__ = ["CostAwareSearch"]
@@ -98,12 +98,7 @@ class CostAwareSearch:
         self._errors: list[float] = []
         self._proposed = 0
 
-    def tell(
-        self,
-        codes: Codes,
-        quality: NDArray[np.float64],
-        errors: NDArray[np.float64] | None = None,
-    ) -> None:
+    def tell(self, codes: Codes, quality: Floats, errors: Floats | None = None) -> None:
         """Takes up evaluations.
 
         Args:

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from search_spaces import Choice
 
-__all__ = ["Codes", "Problem"]
+__all__ = ["Codes", "Floats", "Problem"]
 
+Floats = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
 """Candidates as integer codes ``[n, parameters]``: of each parameter the position of its choice."""
 

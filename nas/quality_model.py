@@ -82,9 +82,11 @@ class _Trees:
 
         self._trees = ExtraTreesRegressor(TREES, min_samples_leaf=LEAF, random_state=seed)
         self._trees.fit(inputs, targets)
-        belief = self.predict(inputs)
-        weight = belief.spread**2 / (belief.spread**2 + noise)
-        self._known: Array = weight * targets + (1 - weight) * belief.mean
+        self._known = targets
+        if noise.any():
+            belief = self.predict(inputs)
+            weight = belief.spread**2 / (belief.spread**2 + noise)
+            self._known = weight * targets + (1 - weight) * belief.mean
 
     def known(self) -> Array:
         return self._known

@@ -9,7 +9,7 @@ from optuna.study import StudyDirection
 from optuna.trial import Trial, TrialState
 
 from nas.distinct_sampler import DistinctSampler
-from nas.problem import Codes, Problem
+from nas.problem import Codes, Floats, Problem
 from nas.samplers import make_sampler
 
 __all__ = ["StockSearch"]
@@ -37,12 +37,7 @@ class StockSearch:
         self.study = optuna.create_study(directions=directions, sampler=self.sampler)
         self._asked: dict[bytes, Trial] = {}
 
-    def tell(
-        self,
-        codes: Codes,
-        quality: NDArray[np.float64],
-        errors: NDArray[np.float64] | None = None,
-    ) -> None:
+    def tell(self, codes: Codes, quality: Floats, errors: Floats | None = None) -> None:
         """Takes up evaluations of codes ``[n, parameters]``: ``[n]``; errors tell it nothing."""
         costs = self.problem.cost_values(codes).tolist()
         for trial, value, cost in zip(self._trials(codes), quality.tolist(), costs, strict=True):

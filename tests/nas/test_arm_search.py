@@ -16,7 +16,7 @@ from nas.arm_search import Found, Plan, first_design, search_arm
 from nas.arms import make_arms
 from nas.comparison import Arm
 from nas.cost_aware import CostAwareSearch
-from nas.problem import Codes
+from nas.problem import Codes, Floats
 from nas.steered_problem import SteeredProblem
 from nas.stock_search import StockSearch
 from nas.table_arena import TableArena
@@ -147,12 +147,7 @@ def test_a_sampler_is_made_for_its_arm_and_told_what_that_goes_by(
             made.append((tuple(problem.costs), seed, initial))
             super().__init__(problem, seed=seed, initial=initial)
 
-        def tell(
-            self,
-            codes: Codes,
-            quality: NDArray[np.float64],
-            errors: NDArray[np.float64] | None = None,
-        ) -> None:
+        def tell(self, codes: Codes, quality: Floats, errors: Floats | None = None) -> None:
             assert errors is not None
             told.append(quality.tolist())
             errors_told.append(errors.tolist())
